@@ -1,1 +1,31 @@
-//! Map of the crate.
+//! The decisions of the Aorta proxy, and nothing else.
+//!
+//! A decision here is a function of what it is told: the facts of a request, the facts of an answer, the time
+//! and a source of chance all arrive as arguments. Nothing in this crate does I/O, reads a clock, holds a
+//! global or waits. The live proxy, the property tests and the simulation run the very same code.
+//!
+//! Reading order, which is the order in which a request meets the rooms:
+//!
+//! 1. [`time`] and [`bounds`]: the plain values everything else is made of.
+//! 2. [`route`]: which route, hence which pool, a request belongs to.
+//! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
+//! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
+//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`]: who is asked next, and who is out.
+//! 6. [`classify`]: what an upstream's answer, or its silence, means.
+//! 7. [`retry`]: whether the request may be tried again, and when.
+//! 8. [`receipt`]: what is booked when the exchange closes.
+
+pub mod balance;
+pub mod bounds;
+pub mod classify;
+pub mod exchange;
+pub mod fhir_safety;
+pub mod outlier;
+pub mod pool;
+pub mod receipt;
+pub mod retry;
+pub mod route;
+pub mod time;
+pub mod timeout;
+pub mod upstream;
+pub mod verdict;

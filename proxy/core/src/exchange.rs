@@ -1,0 +1,330 @@
+//! **The heart**: one request's life, with all its attempts.
+//!
+//! ```text
+//!            .------------------ Verdict::Retry ------------------.
+//!            v                                                    |
+//!  open -> choose -> (attempt) -> failed / answered --------------'
+//!                                    |
+//!                                    +-> Verdict::Forward -> delivered / broke
+//!                                    '-> Verdict::Refuse
+//!  abandoned: from anywhere, when the client goes away          close -> Receipt
+//! ```
+//!
+//! The adapter calls [`Exchange::choose`], does what it says, reports what happened, and obeys the
+//! [`Verdict`]. There is one way back, and only this file takes it.
+
+use crate::classify::{self, AnswerFacts, Class, Repeat};
+use crate::fhir_safety::Safety;
+use crate::pool::{Choice, Outcome, Pool, Tier, Wish};
+use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
+use crate::retry::{self, Denial, RetryFacts};
+use crate::time::Timestamp;
+use crate::verdict::{Refusal, Verdict};
+use fastrand::Rng;
+use std::time::Duration;
+
+/// What is known of a request when its first attempt begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What repeating it would do.
+    pub safety: Safety,
+    /// A hash of who the client is: only for telling one client from another.
+    pub client: u64,
+    /// The whole request body is in memory.
+    pub replayable: bool,
+}
+
+/// The next thing to do: one try at one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Index of the upstream in its pool.
+    pub upstream: usize,
+    /// One for the first.
+    pub number: usize,
+    /// The moment it must be judged.
+    pub deadline: Timestamp,
+    /// The end of the whole request's time.
+    pub request_deadline: Timestamp,
+    /// The longest its connection may take to stand.
+    pub connect: Duration,
+    /// It borrows the request to find out whether an ejected upstream is back.
+    pub probe: bool,
+}
+
+/// An attempt that brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// DNS, connect or TLS failed, or the connection broke before a request byte left.
+    Unsent,
+    /// Reset, truncation or garbage after request bytes left.
+    Broken,
+    /// No answer within the attempt's time.
+    TimedOut,
+}
+
+impl Failure {
+    const fn class(self) -> Class {
+        match self {
+            Self::Unsent => Class::Unsent,
+            Self::Broken => Class::Broken,
+            Self::TimedOut => Class::TimedOut,
+        }
+    }
+
+    const fn refusal(self) -> Refusal {
+        match self {
+            Self::Unsent => Refusal::Unreachable,
+            Self::Broken => Refusal::BadAnswer,
+            Self::TimedOut => Refusal::TimedOut,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Between attempts.
+    Choosing,
+    /// One attempt is out.
+    Attempting(Choice),
+    /// The answer's head went to the client, its body is on the way.
+    Streaming(Choice),
+    /// Nothing more will happen.
+    Ended(End),
+}
+
+/// One request and its response, with all its attempts.
+#[derive(Debug)]
+pub struct Exchange {
+    terms: Terms,
+    deadline: Timestamp,
+    phase: Phase,
+    attempts: Attempts,
+    ambiguous: bool,
+    moved_once: bool,
+    next_is_paid: bool,
+    denial: Option<Denial>,
+}
+
+impl Exchange {
+    /// A request whose body has arrived and whose time now runs.
+    #[must_use]
+    pub fn open(terms: Terms, pool: &mut Pool, now: Timestamp) -> Self {
+        pool.budget().deposit(now);
+        Self {
+            terms,
+            deadline: now + pool.spec().timeouts.request,
+            phase: Phase::Choosing,
+            attempts: Attempts::default(),
+            ambiguous: false,
+            moved_once: false,
+            next_is_paid: false,
+            denial: None,
+        }
+    }
+
+    /// The attempts so far.
+    #[must_use]
+    pub const fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The body has outgrown what is kept, so from now on the request can be sent only once.
+    pub fn body_is_gone(&mut self) {
+        self.terms.replayable = false;
+    }
+
+    /// Chooses the upstream of the next attempt.
+    ///
+    /// # Errors
+    /// The refusal to answer with when nobody can be asked.
+    pub fn choose(&mut self, pool: &mut Pool, now: Timestamp) -> Result<Attempt, Refusal> {
+        let wish = Wish {
+            tried: self.attempts.upstreams(),
+            may_probe: self.terms.safety == Safety::Safe && self.terms.replayable,
+        };
+        let choice = match self.phase {
+            Phase::Choosing => pool.choose(wish, now),
+            _ => None,
+        };
+        let Some(choice) = choice else { return Err(self.refuse(Refusal::NoUpstream)) };
+        self.phase = Phase::Attempting(choice);
+        self.attempts.push(AttemptRecord {
+            upstream: choice.upstream,
+            tier: choice.tier,
+            class: Class::default(),
+            started: now,
+            ended: now,
+            paid: std::mem::take(&mut self.next_is_paid),
+        });
+        let timeouts = pool.spec().timeouts;
+        Ok(Attempt {
+            upstream: choice.upstream,
+            number: self.attempts.len(),
+            deadline: timeouts.attempt_deadline(now, self.deadline),
+            request_deadline: self.deadline,
+            connect: timeouts.connect,
+            probe: choice.tier == Tier::Probe,
+        })
+    }
+
+    /// The attempt brought no answer.
+    pub fn failed(&mut self, pool: &mut Pool, failure: Failure, now: Timestamp, rng: &mut Rng) -> Verdict {
+        if !self.settle(pool, failure.class(), None, now, rng) {
+            return Verdict::Refuse(failure.refusal());
+        }
+        self.retry(pool, failure.class(), now, rng)
+            .unwrap_or_else(|| Verdict::Refuse(self.refuse(failure.refusal())))
+    }
+
+    /// An answer came: whole, or as much of it as is held before it must stream.
+    pub fn answered(
+        &mut self,
+        pool: &mut Pool,
+        facts: &AnswerFacts,
+        whole: bool,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Verdict {
+        let class = classify::classify(pool.spec().dialect, facts);
+        if class == Class::Answered && !whole {
+            return self.stream(now);
+        }
+        if !self.settle(pool, class, facts.retry_after, now, rng) {
+            return Verdict::Refuse(Refusal::BadAnswer);
+        }
+        if class == Class::Answered {
+            return self.forward();
+        }
+        if let Some(again) = self.retry(pool, class, now, rng) {
+            return again;
+        }
+        // The last attempt forwards what the upstream said, unless what it said is a lie or not for clients.
+        match class {
+            Class::LambdaFailed => Verdict::Refuse(self.refuse(Refusal::BadAnswer)),
+            Class::RouteMissing => Verdict::Refuse(self.refuse(Refusal::UnknownAtGateway)),
+            _ => self.forward(),
+        }
+    }
+
+    /// The rest of a streaming answer went to the client.
+    pub fn delivered(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
+        if let Phase::Streaming(choice) = self.phase {
+            pool.settle(choice, self.outcome(Class::Answered, None), now, rng);
+            self.phase = Phase::Ended(End::Delivered);
+        }
+    }
+
+    /// A streaming answer broke off: the upstream's failure, and nothing can be repeated any more.
+    pub fn broke(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
+        if let Phase::Streaming(choice) = self.phase {
+            pool.settle(choice, self.outcome(Class::Broken, None), now, rng);
+            self.attempts.end_last(Class::Broken, now);
+            self.denial = Some(Denial::ResponseStarted);
+            self.phase = Phase::Ended(End::BrokeOff);
+        }
+    }
+
+    /// The client went away, or failed to send its body: nobody else's fault.
+    pub fn abandoned(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
+        match self.phase {
+            Phase::Attempting(choice) => {
+                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
+                self.attempts.end_last(Class::ClientFault, now);
+            }
+            Phase::Streaming(choice) => {
+                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
+            }
+            Phase::Choosing => {}
+            Phase::Ended(_) => return,
+        }
+        self.phase = Phase::Ended(End::Abandoned);
+    }
+
+    /// Ends the exchange with an answer of Aorta's own that no attempt caused.
+    pub fn refuse(&mut self, refusal: Refusal) -> Refusal {
+        self.phase = Phase::Ended(End::Refused(refusal));
+        refusal
+    }
+
+    /// What happened; an exchange that is closed before it ended was abandoned.
+    pub fn close(mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Receipt {
+        self.abandoned(pool, now, rng);
+        let end = match self.phase {
+            Phase::Ended(end) => end,
+            _ => End::Abandoned,
+        };
+        Receipt { end, attempts: self.attempts, denial: self.denial }
+    }
+
+    fn stream(&mut self, now: Timestamp) -> Verdict {
+        if let Phase::Attempting(choice) = self.phase {
+            self.attempts.end_last(Class::Answered, now);
+            self.phase = Phase::Streaming(choice);
+        }
+        Verdict::Forward
+    }
+
+    fn forward(&mut self) -> Verdict {
+        self.phase = Phase::Ended(End::Delivered);
+        Verdict::Forward
+    }
+
+    fn settle(
+        &mut self,
+        pool: &mut Pool,
+        class: Class,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> bool {
+        let Phase::Attempting(choice) = self.phase else { return false };
+        pool.settle(choice, self.outcome(class, retry_after), now, rng);
+        self.attempts.end_last(class, now);
+        self.phase = Phase::Choosing;
+        self.ambiguous |= class.repeat() == Repeat::SafeOrIdempotent;
+        true
+    }
+
+    const fn outcome(&self, class: Class, retry_after: Option<Duration>) -> Outcome {
+        Outcome { class, retry_after, client: self.terms.client }
+    }
+
+    fn retry(&mut self, pool: &mut Pool, class: Class, now: Timestamp, rng: &mut Rng) -> Option<Verdict> {
+        let policy = pool.spec().retry;
+        let others = pool.has_untried(self.attempts.upstreams());
+        let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let not_before =
+            if class == Class::Unsent && others { now } else { now + policy.backoff.wait(failures, rng) };
+        let facts = RetryFacts {
+            class,
+            safety: self.terms.safety,
+            replayable: self.terms.replayable,
+            attempts: self.attempts.len(),
+            ambiguous: self.ambiguous,
+            moved_once: self.moved_once,
+            others,
+            not_before,
+            deadline: self.deadline,
+        };
+        let upstream = self.attempts.last().map_or(0, |last| last.upstream);
+        let free = class == Class::Unsent || pool.is_out(upstream);
+        let verdict = retry::allowed(&policy, &facts)
+            .and_then(|()| if free || pool.budget().withdraw(now) { Ok(()) } else { Err(Denial::Budget) });
+        match verdict {
+            Ok(()) => {
+                self.moved_once |= class.repeat() == Repeat::AnyOnce;
+                self.next_is_paid = !free;
+                Some(Verdict::Retry { not_before })
+            }
+            Err(denial) => {
+                if class.repeat() != Repeat::Never {
+                    self.denial = Some(denial);
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Which request may be repeated, and when. All that the core knows of FHIR is in this file.
+//!
+//! Sources: RFC 9110 section 9.2 (safe and idempotent methods), FHIR R4 "RESTful API" (conditional create,
+//! version-aware update, search by POST, operations).
+
+use http::Method;
+
+/// What repeating a request would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Safety {
+    /// It reads: repeating it changes nothing.
+    Safe,
+    /// It writes, and a second execution leaves what the first one left.
+    Idempotent,
+    /// A second execution would be a second effect.
+    Unsafe,
+}
+
+/// What the judgement looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct SafetyFacts<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The request's path, without query.
+    pub path: &'a str,
+    /// An `If-Match` header stands.
+    pub if_match: bool,
+    /// An `If-None-Exist` header stands (FHIR conditional create).
+    pub if_none_exist: bool,
+    /// The pool speaks FHIR, so paths and conditional headers mean what FHIR says.
+    pub fhir: bool,
+    /// The pool's upstreams share one record store, so a conditional create is one create wherever it runs.
+    pub one_data_domain: bool,
+    /// The operator allows repeating `PUT` without `If-Match` (each repeat makes another version).
+    pub retry_unconditional_put: bool,
+}
+
+/// FHIR R4 operations that do not affect state (their definitions say `affectsState = false`), by name.
+const READING_OPERATIONS: [&str; 12] = [
+    "$conforms",
+    "$document",
+    "$everything",
+    "$expand",
+    "$graph",
+    "$lastn",
+    "$lookup",
+    "$match",
+    "$meta",
+    "$subsumes",
+    "$translate",
+    "$validate",
+];
+
+/// Judges a request before its first attempt.
+#[must_use]
+pub fn judge(facts: SafetyFacts<'_>) -> Safety {
+    match *facts.method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Safety::Safe,
+        Method::DELETE => Safety::Idempotent,
+        Method::PUT if facts.if_match || facts.retry_unconditional_put => Safety::Idempotent,
+        // Outside FHIR a PUT replaces (RFC 9110 section 9.3.4); in FHIR each one makes a version.
+        Method::PUT if !facts.fhir => Safety::Idempotent,
+        Method::PATCH if facts.if_match && facts.fhir => Safety::Idempotent,
+        Method::POST if facts.fhir => judge_fhir_post(facts),
+        _ => Safety::Unsafe,
+    }
+}
+
+fn judge_fhir_post(facts: SafetyFacts<'_>) -> Safety {
+    let last = facts.path.rsplit('/').next().unwrap_or_default();
+    if last == "_search" || READING_OPERATIONS.contains(&last) {
+        return Safety::Safe;
+    }
+    let is_operation = last.starts_with('$');
+    if facts.if_none_exist && facts.one_data_domain && !is_operation {
+        return Safety::Idempotent;
+    }
+    Safety::Unsafe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Method, path: &str, headers: &[&str], expected: Safety) {
+        let facts = SafetyFacts {
+            method: &method,
+            path,
+            if_match: headers.contains(&"if-match"),
+            if_none_exist: headers.contains(&"if-none-exist"),
+            fhir: true,
+            one_data_domain: !headers.contains(&"two domains"),
+            retry_unconditional_put: headers.contains(&"put allowed"),
+        };
+        assert_eq!(judge(facts), expected, "{method} {path} {headers:?}");
+    }
+
+    #[test]
+    fn reads_are_safe_and_so_is_a_search_by_post() {
+        check(Method::GET, "/Patient/1", &[], Safety::Safe);
+        check(Method::HEAD, "/Patient/1", &[], Safety::Safe);
+        check(Method::OPTIONS, "/", &[], Safety::Safe);
+        check(Method::POST, "/Server1/Patient/_search", &[], Safety::Safe);
+        check(Method::POST, "/Patient/1/$everything", &[], Safety::Safe);
+    }
+
+    #[test]
+    fn a_create_may_be_repeated_only_under_if_none_exist_in_one_data_domain() {
+        check(Method::POST, "/Patient", &[], Safety::Unsafe);
+        check(Method::POST, "/Patient", &["if-none-exist"], Safety::Idempotent);
+        check(Method::POST, "/Patient", &["if-none-exist", "two domains"], Safety::Unsafe);
+        check(Method::POST, "/", &[], Safety::Unsafe);
+        check(Method::POST, "/Patient/1/$process-message", &["if-none-exist"], Safety::Unsafe);
+    }
+
+    #[test]
+    fn an_update_may_be_repeated_only_under_if_match_or_the_operators_switch() {
+        check(Method::PUT, "/Patient/1", &[], Safety::Unsafe);
+        check(Method::PUT, "/Patient/1", &["if-match"], Safety::Idempotent);
+        check(Method::PUT, "/Patient/1", &["put allowed"], Safety::Idempotent);
+        check(Method::PATCH, "/Patient/1", &[], Safety::Unsafe);
+        check(Method::PATCH, "/Patient/1", &["if-match"], Safety::Idempotent);
+        check(Method::DELETE, "/Patient/1", &[], Safety::Idempotent);
+    }
+}

@@ -1,0 +1,260 @@
+//! Passive health: what the answers to clients' own requests say about an upstream.
+//!
+//! Ejection goes by counts, never by percentages of a pool: with two to four regions every percentage rule is
+//! either inert or takes half the pool at once. A success rate over a short window catches the upstream that
+//! fails often but never many times in a row.
+
+use crate::bounds::Ratio;
+use crate::time::Timestamp;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// When an upstream is ejected, for how long, and what brings it back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PassiveHealth {
+    /// Transport or gateway failures in a row that eject. Peers tune 5 to 7 for large pools; 3 reacts within
+    /// one round trip at hospital volumes and is safe because a denial is verified first.
+    pub consecutive_failures: NonZeroU32,
+    /// Failures of any kind in a row, the application's 500 and 503 among them, that eject.
+    pub consecutive_app_failures: NonZeroU32,
+    /// The share of successes in the window below which an upstream is ejected.
+    pub success_rate_min: Ratio,
+    /// Answers the window must hold before its rate means anything.
+    pub success_rate_requests: NonZeroU32,
+    /// The span the success rate looks back on.
+    pub window: Duration,
+    /// The first ejection's length; each further one doubles.
+    pub ejection: Duration,
+    /// The longest ejection.
+    pub ejection_max: Duration,
+    /// Upstreams that stay in rotation whatever they do.
+    pub min_healthy: NonZeroU32,
+    /// Successes of a probed upstream, in a row, that bring it back.
+    pub readmit_successes: NonZeroU32,
+    /// Say what would be ejected, and eject nobody.
+    pub dry_run: bool,
+}
+
+impl Default for PassiveHealth {
+    fn default() -> Self {
+        const fn n(value: u32) -> NonZeroU32 {
+            NonZeroU32::new(value).expect("the defaults are not zero")
+        }
+        Self {
+            consecutive_failures: n(3),
+            consecutive_app_failures: n(5),
+            success_rate_min: Ratio::percent(80),
+            success_rate_requests: n(10),
+            window: Duration::from_secs(10),
+            ejection: Duration::from_secs(10),
+            ejection_max: Duration::from_secs(300),
+            min_healthy: n(1),
+            readmit_successes: n(2),
+            dry_run: false,
+        }
+    }
+}
+
+impl PassiveHealth {
+    /// The length of the ejection that follows `earlier` ejections, before jitter.
+    #[must_use]
+    pub fn ejection_after(&self, earlier: u32) -> Duration {
+        let doubled = self.ejection.saturating_mul(1_u32.checked_shl(earlier).unwrap_or(u32::MAX));
+        doubled.min(self.ejection_max.max(self.ejection))
+    }
+}
+
+/// Why an upstream is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EjectReason {
+    /// Too many transport or gateway failures in a row.
+    ConsecutiveFailures,
+    /// Too many failures of any kind in a row.
+    ConsecutiveAppFailures,
+    /// Too few successes in the window.
+    SuccessRate,
+    /// The gateway refuses the proxy's own check too.
+    DeniedVerified,
+    /// No check is configured, and the gateway refuses every one of two or more clients.
+    DeniedEveryClient,
+    /// The probe failed.
+    ProbeFailed,
+    /// An operator said so.
+    Operator,
+}
+
+impl EjectReason {
+    /// Every reason, for zero series at start.
+    pub const ALL: [Self; 7] = [
+        Self::ConsecutiveFailures,
+        Self::ConsecutiveAppFailures,
+        Self::SuccessRate,
+        Self::DeniedVerified,
+        Self::DeniedEveryClient,
+        Self::ProbeFailed,
+        Self::Operator,
+    ];
+
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::ConsecutiveAppFailures => "consecutive_app_failures",
+            Self::SuccessRate => "success_rate",
+            Self::DeniedVerified => "denied_verified",
+            Self::DeniedEveryClient => "denied_every_client",
+            Self::ProbeFailed => "probe_failed",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Ten buckets: the window forgets in tenths instead of all at once.
+const BUCKETS: usize = 10;
+
+/// One upstream's recent record.
+#[derive(Clone, Debug, Default)]
+pub struct Outlier {
+    failures_in_a_row: u32,
+    any_failures_in_a_row: u32,
+    buckets: [Bucket; BUCKETS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    tenth: u64,
+    successes: u32,
+    failures: u32,
+}
+
+impl Outlier {
+    /// Books a success.
+    pub fn success(&mut self, policy: &PassiveHealth, now: Timestamp) {
+        self.failures_in_a_row = 0;
+        self.any_failures_in_a_row = 0;
+        self.bucket(policy, now).successes += 1;
+    }
+
+    /// Books a failure of the transport or the gateway; says whether it is one too many.
+    pub fn failure(&mut self, policy: &PassiveHealth, now: Timestamp) -> Option<EjectReason> {
+        self.failures_in_a_row += 1;
+        self.any_failures_in_a_row += 1;
+        self.bucket(policy, now).failures += 1;
+        self.verdict(policy, now)
+    }
+
+    /// Books a failure of the application; says whether it is one too many.
+    pub fn app_failure(&mut self, policy: &PassiveHealth, now: Timestamp) -> Option<EjectReason> {
+        self.any_failures_in_a_row += 1;
+        self.bucket(policy, now).failures += 1;
+        self.verdict(policy, now)
+    }
+
+    /// Forgets everything: what was before an ejection must not count after it.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn verdict(&self, policy: &PassiveHealth, now: Timestamp) -> Option<EjectReason> {
+        if self.failures_in_a_row >= policy.consecutive_failures.get() {
+            Some(EjectReason::ConsecutiveFailures)
+        } else if self.any_failures_in_a_row >= policy.consecutive_app_failures.get() {
+            Some(EjectReason::ConsecutiveAppFailures)
+        } else if self.success_rate_is_low(policy, now) {
+            Some(EjectReason::SuccessRate)
+        } else {
+            None
+        }
+    }
+
+    fn success_rate_is_low(&self, policy: &PassiveHealth, now: Timestamp) -> bool {
+        let current = tenth(policy, now);
+        let live = self.buckets.iter().filter(|bucket| bucket.tenth + BUCKETS as u64 > current);
+        let (successes, failures) = live.fold((0_u32, 0_u32), |(good, bad), bucket| {
+            (good.saturating_add(bucket.successes), bad.saturating_add(bucket.failures))
+        });
+        let total = successes.saturating_add(failures);
+        total >= policy.success_rate_requests.get()
+            && f64::from(successes) < policy.success_rate_min.get() * f64::from(total)
+    }
+
+    fn bucket(&mut self, policy: &PassiveHealth, now: Timestamp) -> &mut Bucket {
+        let tenth = tenth(policy, now);
+        let index = usize::try_from(tenth % BUCKETS as u64).unwrap_or_default();
+        let bucket = &mut self.buckets[index];
+        if bucket.tenth != tenth {
+            *bucket = Bucket { tenth, ..Bucket::default() };
+        }
+        bucket
+    }
+}
+
+/// The running number of the current tenth of a window; one-based, so that an unused bucket is never live.
+fn tenth(policy: &PassiveHealth, now: Timestamp) -> u64 {
+    let width = u64::try_from(policy.window.as_micros()).unwrap_or(u64::MAX) / BUCKETS as u64;
+    now.as_micros() / width.max(1) + BUCKETS as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: fn() -> PassiveHealth = PassiveHealth::default;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn three_failures_in_a_row_eject_and_a_success_between_starts_anew() {
+        let mut record = Outlier::default();
+        assert_eq!(record.failure(&POLICY(), at(0)), None);
+        assert_eq!(record.failure(&POLICY(), at(1)), None);
+        record.success(&POLICY(), at(2));
+        assert_eq!(record.failure(&POLICY(), at(3)), None);
+        assert_eq!(record.failure(&POLICY(), at(4)), None);
+        assert_eq!(record.failure(&POLICY(), at(5)), Some(EjectReason::ConsecutiveFailures));
+    }
+
+    #[test]
+    fn five_application_failures_in_a_row_eject() {
+        let mut record = Outlier::default();
+        for i in 0..4 {
+            assert_eq!(record.app_failure(&POLICY(), at(i)), None);
+        }
+        assert_eq!(record.app_failure(&POLICY(), at(5)), Some(EjectReason::ConsecutiveAppFailures));
+    }
+
+    #[test]
+    fn a_low_success_rate_ejects_although_no_run_is_long() {
+        let mut record = Outlier::default();
+        let mut ejected = None;
+        for i in 0..12 {
+            if i % 3 == 0 {
+                ejected = ejected.or(record.failure(&POLICY(), at(i * 10)));
+            } else {
+                record.success(&POLICY(), at(i * 10));
+            }
+        }
+        assert_eq!(ejected, Some(EjectReason::SuccessRate));
+    }
+
+    #[test]
+    fn the_window_forgets() {
+        let mut record = Outlier::default();
+        for i in 0..9 {
+            record.success(&POLICY(), at(i));
+            let _ = record.failure(&POLICY(), at(i));
+        }
+        let later = at(20_000);
+        record.success(&POLICY(), later);
+        assert_eq!(record.failure(&POLICY(), later), None);
+    }
+
+    #[test]
+    fn an_ejection_doubles_up_to_its_cap() {
+        let seconds = |earlier| POLICY().ejection_after(earlier).as_secs();
+        assert_eq!([0, 1, 2, 3, 4, 5, 40].map(seconds), [10, 20, 40, 80, 160, 300, 300]);
+    }
+}

@@ -1,0 +1,209 @@
+//! A pool: named upstreams, who of them is asked next, and who is out.
+//!
+//! The adapter holds a pool under a short lock. Every method takes the time and, where chance is needed, a
+//! generator; what is worth telling comes out of [`Pool::take_events`].
+
+mod choose;
+mod settle;
+
+pub use choose::{Choice, Tier, Wish};
+pub use settle::{CheckResult, Outcome};
+
+use crate::balance::round_robin::RoundRobin;
+use crate::classify::Dialect;
+use crate::outlier::{EjectReason, PassiveHealth};
+use crate::retry::RetryPolicy;
+use crate::retry::budget::RetryBudget;
+use crate::time::Timestamp;
+use crate::timeout::Timeouts;
+use crate::upstream::{Health, Upstream, UpstreamSpec};
+use std::sync::Arc;
+
+/// Everything that is fixed about a pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolSpec {
+    /// Unique; a metric label.
+    pub name: String,
+    /// Whom it asks.
+    pub upstreams: Vec<UpstreamSpec>,
+    /// How they answer.
+    pub dialect: Dialect,
+    /// They speak FHIR.
+    pub fhir: bool,
+    /// A check request of the proxy's own is configured, so a denial can be verified.
+    pub check_configured: bool,
+    /// When an upstream is out.
+    pub passive_health: PassiveHealth,
+    /// When a request is tried again.
+    pub retry: RetryPolicy,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+impl PoolSpec {
+    /// All upstreams share one record store: a conditional create is one create wherever it runs.
+    #[must_use]
+    pub fn one_data_domain(&self) -> bool {
+        match self.upstreams.split_first() {
+            None => false,
+            Some((_, [])) => true,
+            Some((first, rest)) => {
+                !first.data_domain.is_empty()
+                    && rest.iter().all(|other| other.data_domain == first.data_domain)
+            }
+        }
+    }
+}
+
+/// What kept a failing upstream in rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// It is the last healthy one.
+    LastUpstream,
+    /// Fewer than `min_healthy` would be left.
+    MinHealthy,
+    /// The proxy's own check passed: the client is the suspect.
+    Unverified,
+}
+
+impl Guard {
+    /// Every guard, for zero series at start.
+    pub const ALL: [Self; 3] = [Self::LastUpstream, Self::MinHealthy, Self::Unverified];
+
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LastUpstream => "last_upstream",
+            Self::MinHealthy => "min_healthy",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// Something worth telling; upstreams are named by their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolEvent {
+    /// An upstream left the rotation (or would have, in a dry run).
+    Ejected {
+        /// Which.
+        upstream: usize,
+        /// Why.
+        reason: EjectReason,
+        /// When it may be probed.
+        until: Timestamp,
+        /// False in a dry run.
+        enforced: bool,
+    },
+    /// An upstream stayed in rotation although it should be out.
+    EjectionPrevented {
+        /// Which.
+        upstream: usize,
+        /// By what.
+        guard: Guard,
+    },
+    /// An upstream may be probed.
+    ProbingStarted {
+        /// Which.
+        upstream: usize,
+    },
+    /// An upstream is back.
+    Readmitted {
+        /// Which.
+        upstream: usize,
+    },
+    /// The adapter should send this upstream the proxy's own check and report to [`Pool::verified`].
+    VerifyWanted {
+        /// Which.
+        upstream: usize,
+    },
+    /// The pool entered or left panic: nobody is healthy, so everybody is eligible.
+    Panic {
+        /// Entered.
+        on: bool,
+    },
+}
+
+/// A pool's live state.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    spec: Arc<PoolSpec>,
+    upstreams: Vec<Upstream>,
+    turn: RoundRobin,
+    budget: RetryBudget,
+    panic: bool,
+    events: Vec<PoolEvent>,
+}
+
+impl Pool {
+    /// A pool whose upstreams are all healthy.
+    #[must_use]
+    pub fn new(spec: Arc<PoolSpec>, now: Timestamp) -> Self {
+        let upstreams: Vec<_> =
+            spec.upstreams.iter().map(|upstream| Upstream::new(upstream.clone(), now)).collect();
+        Self {
+            turn: RoundRobin::new(upstreams.len()),
+            budget: RetryBudget::new(spec.retry.budget, now),
+            panic: false,
+            events: Vec::new(),
+            upstreams,
+            spec,
+        }
+    }
+
+    /// What is fixed about it.
+    #[must_use]
+    pub fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
+    /// Its upstreams, in configured order.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    /// Nobody is healthy, so everybody is eligible.
+    #[must_use]
+    pub const fn in_panic(&self) -> bool {
+        self.panic
+    }
+
+    /// Retries it can pay for now.
+    #[must_use]
+    pub const fn budget_balance(&self) -> f64 {
+        self.budget.balance()
+    }
+
+    /// How many upstreams are healthy.
+    #[must_use]
+    pub fn healthy(&self) -> usize {
+        self.upstreams.iter().filter(|upstream| upstream.health == Health::Healthy).count()
+    }
+
+    /// What happened since the last call; empty, and free, most of the time.
+    #[must_use]
+    pub fn take_events(&mut self) -> Vec<PoolEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn budget(&mut self) -> &mut RetryBudget {
+        &mut self.budget
+    }
+
+    /// Out of rotation while others are in: leaving such an upstream amplifies nothing.
+    pub(crate) fn is_out(&self, upstream: usize) -> bool {
+        !self.panic && self.upstreams.get(upstream).is_some_and(|held| !held.health.in_rotation())
+    }
+
+    fn review_panic(&mut self) {
+        let panic = !self.upstreams.is_empty() && self.healthy() == 0;
+        if panic != self.panic {
+            self.panic = panic;
+            self.events.push(PoolEvent::Panic { on: panic });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Who is asked next.
+
+use super::{Pool, PoolEvent};
+use crate::time::Timestamp;
+use crate::upstream::{Health, Upstream};
+
+/// What the exchange brings to the choice.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Upstreams this request has asked already, in order.
+    pub tried: &'a [usize],
+    /// This request can be rescued if the upstream fails it, so it may be the probe.
+    pub may_probe: bool,
+}
+
+/// Why this upstream was taken, from the first wish to the last resort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Nobody is healthy: everybody is eligible.
+    Panic,
+    /// An ejected upstream's time has come.
+    Probe,
+    /// The ordinary case.
+    Rotation,
+    /// Everybody else was tried: one that throttles is asked all the same.
+    Throttled,
+    /// Everybody else was tried: an ejected one is a last resort, not a void.
+    LastResort,
+    /// Everybody was tried: once more.
+    Again,
+}
+
+/// The chosen upstream, and what the pool must remember about the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Index in the pool.
+    pub upstream: usize,
+    /// Why.
+    pub tier: Tier,
+    pub(super) epoch: u32,
+}
+
+impl Choice {
+    /// This attempt is the probe of an ejected upstream.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.tier == Tier::Probe
+    }
+}
+
+impl Pool {
+    /// Chooses an upstream for an attempt; none only when the pool has no upstream. Every choice must be
+    /// settled once by [`Pool::settle`].
+    pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp) -> Option<Choice> {
+        self.open_probes(now);
+        let (upstream, tier) = self.candidate(wish, now)?;
+        let held = &mut self.upstreams[upstream];
+        held.in_flight += 1;
+        if tier == Tier::Probe
+            && let Health::Probing { busy, .. } = &mut held.health
+        {
+            *busy = true;
+        }
+        Some(Choice { upstream, tier, epoch: held.epoch })
+    }
+
+    /// Somebody who was not tried yet could be asked.
+    pub(crate) fn has_untried(&self, tried: &[usize]) -> bool {
+        (0..self.upstreams.len()).any(|index| !tried.contains(&index))
+    }
+
+    fn candidate(&mut self, wish: Wish<'_>, now: Timestamp) -> Option<(usize, Tier)> {
+        let untried = |index: usize| !wish.tried.contains(&index);
+        let willing = |upstream: &Upstream| now >= upstream.skip_until;
+        if self.panic
+            && let Some(index) = self.pick(now, |index, held| untried(index) && willing(held))
+        {
+            return Some((index, Tier::Panic));
+        }
+        if wish.tried.is_empty()
+            && let Some(index) = self.due_probe(wish, now)
+        {
+            return Some((index, Tier::Probe));
+        }
+        let rotation = |held: &Upstream| held.health.in_rotation();
+        if let Some(index) = self.pick(now, |i, held| untried(i) && rotation(held) && willing(held)) {
+            return Some((index, Tier::Rotation));
+        }
+        if let Some(index) = self.pick(now, |i, held| untried(i) && rotation(held)) {
+            return Some((index, Tier::Throttled));
+        }
+        if let Some(index) = self.pick(now, |i, _| untried(i)) {
+            return Some((index, Tier::LastResort));
+        }
+        let again = self.again(wish.tried);
+        again.map(|index| (index, Tier::Again))
+    }
+
+    fn pick(&mut self, now: Timestamp, eligible: impl Fn(usize, &Upstream) -> bool) -> Option<usize> {
+        let candidates = self
+            .upstreams
+            .iter()
+            .enumerate()
+            .filter(|(index, held)| eligible(*index, held))
+            .map(|(index, held)| (index, held.effective_weight(now)));
+        self.turn.pick(candidates)
+    }
+
+    /// One that stands in rotation if there is any, and among those the one asked longest ago.
+    fn again(&self, tried: &[usize]) -> Option<usize> {
+        let last_asked = |index: usize| tried.iter().rposition(|&asked| asked == index).unwrap_or(0);
+        (0..self.upstreams.len())
+            .min_by_key(|&index| (!self.upstreams[index].health.in_rotation(), last_asked(index)))
+    }
+
+    fn due_probe(&self, wish: Wish<'_>, now: Timestamp) -> Option<usize> {
+        // A pool that sees only writes must probe too: after one more ejection's length a write does it.
+        let patience = self.spec.passive_health.ejection;
+        self.upstreams.iter().position(|held| match held.health {
+            Health::Probing { busy: false, since, .. } => {
+                now >= held.skip_until && (wish.may_probe || now >= since + patience)
+            }
+            _ => false,
+        })
+    }
+
+    fn open_probes(&mut self, now: Timestamp) {
+        for (index, held) in self.upstreams.iter_mut().enumerate() {
+            if let Health::Ejected { reason, until, .. } = held.health
+                && now >= until
+            {
+                held.enter(Health::Probing { reason, since: now, successes: 0, busy: false }, now);
+                self.events.push(PoolEvent::ProbingStarted { upstream: index });
+            }
+        }
+    }
+}

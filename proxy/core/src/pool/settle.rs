@@ -1,0 +1,225 @@
+//! What an attempt taught the pool: ejection, probation, readmission.
+
+use super::{Choice, Guard, Pool, PoolEvent};
+use crate::classify::{Class, Evidence};
+use crate::outlier::EjectReason;
+use crate::time::Timestamp;
+use crate::upstream::{Health, Suspicion};
+use fastrand::Rng;
+use std::time::Duration;
+
+/// A throttling gateway rarely says for how long (API Gateway sends no `Retry-After`); its buckets refill
+/// every second.
+const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
+/// Longer than this no `Retry-After` is believed (the bound linkerd and Envoy use).
+const THROTTLE_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A passed check clears an upstream for this long, so that one mis-keyed client causes one check a second.
+const VERIFY_PAUSE: Duration = Duration::from_secs(1);
+/// A check whose answer never came may be asked for again after this.
+const VERIFY_LOST: Duration = Duration::from_secs(10);
+/// An ejection's length varies by this share either way, so that a fleet's probes do not come together.
+const EJECTION_JITTER: f64 = 0.2;
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// What it means.
+    pub class: Class,
+    /// What the answer asked for, when it throttles.
+    pub retry_after: Option<Duration>,
+    /// A hash of who the client is.
+    pub client: u64,
+}
+
+/// What the proxy's own check request found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// The upstream serves the proxy.
+    Passed,
+    /// The upstream refuses the proxy too.
+    Refused,
+    /// No answer came.
+    Failed,
+}
+
+impl Pool {
+    /// Ends an attempt: books what it taught.
+    pub fn settle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp, rng: &mut Rng) {
+        let Some(held) = self.upstreams.get_mut(choice.upstream) else { return };
+        held.in_flight = held.in_flight.saturating_sub(1);
+        let current = held.epoch == choice.epoch;
+        if current
+            && choice.is_probe()
+            && let Health::Probing { busy, .. } = &mut held.health
+        {
+            *busy = false;
+        }
+        self.heed_throttle(choice.upstream, outcome, now);
+        if !current {
+            return;
+        }
+        match outcome.class.evidence() {
+            Evidence::Success => self.on_success(choice.upstream, now, rng),
+            Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),
+            Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),
+            Evidence::Suspicion => self.on_suspicion(choice.upstream, outcome.client, now, rng),
+            Evidence::None => {}
+        }
+    }
+
+    /// Reports what a check found that was asked for by [`PoolEvent::VerifyWanted`].
+    pub fn verified(&mut self, upstream: usize, result: CheckResult, now: Timestamp, rng: &mut Rng) {
+        let Some(held) = self.upstreams.get_mut(upstream) else { return };
+        if !matches!(held.suspicion, Suspicion::Verifying { .. }) {
+            return;
+        }
+        held.suspicion = Suspicion::Cleared { until: now + VERIFY_PAUSE };
+        match result {
+            CheckResult::Passed => {
+                self.events.push(PoolEvent::EjectionPrevented { upstream, guard: Guard::Unverified });
+            }
+            CheckResult::Refused => self.eject(upstream, EjectReason::DeniedVerified, now, rng),
+            CheckResult::Failed => self.on_failure(upstream, false, now, rng),
+        }
+    }
+
+    fn heed_throttle(&mut self, upstream: usize, outcome: Outcome, now: Timestamp) {
+        let asked = outcome.retry_after.unwrap_or(THROTTLE_PAUSE).min(THROTTLE_PAUSE_MAX);
+        let held = &mut self.upstreams[upstream];
+        match outcome.class {
+            Class::Throttled => held.skip_until = held.skip_until.max(now + asked),
+            Class::QuotaExceeded => {
+                held.skip_until = held.skip_until.max(now + self.spec.passive_health.ejection_max);
+            }
+            Class::AppThrottled => held.bias_until = held.bias_until.max(now + asked),
+            _ => {}
+        }
+    }
+
+    fn on_success(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
+        let enough = self.spec.passive_health.readmit_successes.get();
+        let held = &mut self.upstreams[upstream];
+        held.outlier.success(&self.spec.passive_health, now);
+        if let Suspicion::OneClient { .. } = held.suspicion {
+            held.suspicion = Suspicion::None;
+        }
+        let readmit = match &mut held.health {
+            Health::Healthy => false,
+            Health::Degraded { successes, .. }
+            | Health::Ejected { successes, .. }
+            | Health::Probing { successes, .. } => {
+                *successes += 1;
+                *successes >= enough
+            }
+        };
+        if readmit {
+            self.readmit(upstream, now, rng);
+        }
+    }
+
+    fn readmit(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
+        self.upstreams[upstream].enter(Health::Healthy, now);
+        self.events.push(PoolEvent::Readmitted { upstream });
+        self.review_panic();
+        // Whoever was kept only because nobody healthy was left is not needed any more.
+        for index in 0..self.upstreams.len() {
+            if let Health::Degraded { reason, .. } = self.upstreams[index].health
+                && self.guard(index).is_none()
+            {
+                self.eject(index, reason, now, rng);
+            }
+        }
+    }
+
+    fn on_failure(&mut self, upstream: usize, by_application: bool, now: Timestamp, rng: &mut Rng) {
+        let policy = &self.spec.passive_health;
+        let held = &mut self.upstreams[upstream];
+        match &mut held.health {
+            Health::Healthy => {
+                let verdict = if by_application {
+                    held.outlier.app_failure(policy, now)
+                } else {
+                    held.outlier.failure(policy, now)
+                };
+                if let Some(reason) = verdict {
+                    self.eject(upstream, reason, now, rng);
+                }
+            }
+            Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
+            Health::Probing { .. } => self.eject(upstream, EjectReason::ProbeFailed, now, rng),
+        }
+    }
+
+    fn on_suspicion(&mut self, upstream: usize, client: u64, now: Timestamp, rng: &mut Rng) {
+        let held = &mut self.upstreams[upstream];
+        match held.health {
+            Health::Healthy => {}
+            // A probe that is denied proves nothing new, and must not leave the upstream half open for ever.
+            Health::Probing { .. } => return self.eject(upstream, EjectReason::ProbeFailed, now, rng),
+            Health::Degraded { .. } | Health::Ejected { .. } => return,
+        }
+        if self.spec.check_configured {
+            let waiting = match held.suspicion {
+                Suspicion::Verifying { until } | Suspicion::Cleared { until } => now < until,
+                Suspicion::None | Suspicion::OneClient { .. } => false,
+            };
+            if !waiting {
+                held.suspicion = Suspicion::Verifying { until: now + VERIFY_LOST };
+                self.events.push(PoolEvent::VerifyWanted { upstream });
+            }
+            return;
+        }
+        match held.suspicion {
+            Suspicion::OneClient { client: other } if other != client => {
+                self.eject(upstream, EjectReason::DeniedEveryClient, now, rng);
+            }
+            _ => held.suspicion = Suspicion::OneClient { client },
+        }
+    }
+
+    fn eject(&mut self, upstream: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
+        if self.spec.passive_health.dry_run {
+            self.upstreams[upstream].outlier.clear();
+            self.events.push(PoolEvent::Ejected { upstream, reason, until: now, enforced: false });
+            return;
+        }
+        if let Some(guard) = self.guard(upstream) {
+            let held = &mut self.upstreams[upstream];
+            held.enter(Health::Degraded { reason, successes: 0 }, now);
+            self.events.push(PoolEvent::EjectionPrevented { upstream, guard });
+        } else {
+            let policy = &self.spec.passive_health;
+            let held = &mut self.upstreams[upstream];
+            held.forgive(policy.window, now);
+            let length = jittered(policy.ejection_after(held.ejections), policy.ejection_max, rng);
+            held.ejections = held.ejections.saturating_add(1);
+            let until = now + length;
+            held.enter(Health::Ejected { reason, until, successes: 0 }, now);
+            self.events.push(PoolEvent::Ejected { upstream, reason, until, enforced: true });
+        }
+        self.review_panic();
+    }
+
+    /// What forbids taking this upstream out of rotation.
+    fn guard(&self, upstream: usize) -> Option<Guard> {
+        if !self.upstreams[upstream].health.in_rotation() {
+            return None;
+        }
+        let others = self
+            .upstreams
+            .iter()
+            .enumerate()
+            .filter(|(index, held)| *index != upstream && held.health == Health::Healthy)
+            .count();
+        if others == 0 {
+            return Some(Guard::LastUpstream);
+        }
+        let needed = usize::try_from(self.spec.passive_health.min_healthy.get()).unwrap_or(usize::MAX);
+        (others < needed).then_some(Guard::MinHealthy)
+    }
+}
+
+fn jittered(length: Duration, max: Duration, rng: &mut Rng) -> Duration {
+    let factor = 1.0 - EJECTION_JITTER + 2.0 * EJECTION_JITTER * rng.f64();
+    length.mul_f64(factor).min(max.max(length))
+}

@@ -1,0 +1,169 @@
+//! What is booked when an exchange closes: facts, from which metrics, the access line and explanations follow.
+
+use crate::classify::Class;
+use crate::pool::Tier;
+use crate::retry::{ATTEMPTS_CEILING, Denial};
+use crate::time::Timestamp;
+use crate::verdict::Refusal;
+use std::time::Duration;
+
+/// One try at one upstream, as it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Index in the pool.
+    pub upstream: usize,
+    /// Why this upstream was taken.
+    pub tier: Tier,
+    /// What came of it; meaningful once it ended.
+    pub class: Class,
+    /// When it was chosen.
+    pub started: Timestamp,
+    /// When it was judged.
+    pub ended: Timestamp,
+    /// It is a retry that the budget paid for.
+    pub paid: bool,
+}
+
+impl AttemptRecord {
+    /// How long it took until it was judged.
+    #[must_use]
+    pub const fn took(&self) -> Duration {
+        self.ended.since(self.started)
+    }
+}
+
+/// The attempts of one exchange, in order; it cannot outgrow [`ATTEMPTS_CEILING`].
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    list: [Option<AttemptRecord>; ATTEMPTS_CEILING],
+    upstreams: [usize; ATTEMPTS_CEILING],
+    made: usize,
+}
+
+impl Attempts {
+    /// How many were made.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.made
+    }
+
+    /// None was made.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.made == 0
+    }
+
+    /// The attempts, first to last.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &AttemptRecord> {
+        self.list.iter().flatten()
+    }
+
+    /// The upstreams asked so far, in order.
+    #[must_use]
+    pub fn upstreams(&self) -> &[usize] {
+        &self.upstreams[..self.made]
+    }
+
+    /// The last attempt.
+    #[must_use]
+    pub fn last(&self) -> Option<&AttemptRecord> {
+        self.made.checked_sub(1).and_then(|index| self.list[index].as_ref())
+    }
+
+    pub(crate) fn push(&mut self, record: AttemptRecord) -> bool {
+        let Some(slot) = self.list.get_mut(self.made) else { return false };
+        *slot = Some(record);
+        self.upstreams[self.made] = record.upstream;
+        self.made += 1;
+        true
+    }
+
+    pub(crate) fn end_last(&mut self, class: Class, now: Timestamp) {
+        if let Some(index) = self.made.checked_sub(1)
+            && let Some(record) = &mut self.list[index]
+        {
+            record.class = class;
+            record.ended = now;
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// An upstream's answer went to the client, whole.
+    Delivered,
+    /// Aorta answered.
+    Refused(Refusal),
+    /// The answer broke off after its head had gone to the client.
+    BrokeOff,
+    /// The client went away first.
+    Abandoned,
+}
+
+/// The sum of an exchange.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// How it ended.
+    pub end: End,
+    /// Every attempt.
+    pub attempts: Attempts,
+    /// Why the last failed attempt was not followed by another, when that was so.
+    pub denial: Option<Denial>,
+}
+
+/// An exchange in one word: what the client felt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Felt {
+    /// The first attempt served it.
+    Ok,
+    /// A later attempt served it.
+    Rescued,
+    /// Nobody served it.
+    Failed,
+    /// The client's own mistake.
+    Rejected,
+    /// The client went away.
+    Abandoned,
+}
+
+impl Felt {
+    /// Every word, for zero series at start.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Rescued, Self::Failed, Self::Rejected, Self::Abandoned];
+
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rescued => "rescued",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl Receipt {
+    /// The receipt of a request that never reached a pool.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        Self { end: End::Refused(refusal), attempts: Attempts::default(), denial: None }
+    }
+
+    /// What the client felt.
+    #[must_use]
+    pub fn felt(&self) -> Felt {
+        match self.end {
+            End::Abandoned => Felt::Abandoned,
+            End::BrokeOff => Felt::Failed,
+            End::Refused(refusal) if refusal.is_clients_fault() => Felt::Rejected,
+            End::Refused(_) => Felt::Failed,
+            End::Delivered => match self.attempts.last() {
+                Some(last) if last.class != Class::Answered => Felt::Failed,
+                _ if self.attempts.len() > 1 => Felt::Rescued,
+                _ => Felt::Ok,
+            },
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One upstream's live state: what it is doing, how it has done, and whether it may be asked.
+
+use crate::outlier::{EjectReason, Outlier};
+use crate::time::Timestamp;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// What the core needs to know of a configured upstream; where it is and how to speak to it is the adapter's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSpec {
+    /// Unique in its pool; health survives a reload under this name.
+    pub name: String,
+    /// Its share of the pool's requests.
+    pub weight: NonZeroU32,
+    /// Upstreams with the same non-empty name here share one record store.
+    pub data_domain: String,
+}
+
+/// May it be asked?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// In rotation.
+    Healthy,
+    /// It would be out, but is one of the last: in rotation, and counted as no healthy one.
+    Degraded {
+        /// What would have ejected it.
+        reason: EjectReason,
+        /// Successes in a row since.
+        successes: u32,
+    },
+    /// Out of rotation.
+    Ejected {
+        /// Why.
+        reason: EjectReason,
+        /// From here on it may be probed.
+        until: Timestamp,
+        /// Successes in a row since, from requests that had no other upstream left.
+        successes: u32,
+    },
+    /// Out of rotation, but one request at a time may try it.
+    Probing {
+        /// What ejected it.
+        reason: EjectReason,
+        /// Since when it may be probed.
+        since: Timestamp,
+        /// Successes in a row.
+        successes: u32,
+        /// A probe is out.
+        busy: bool,
+    },
+}
+
+impl Health {
+    /// Every state's name, for one-hot series.
+    pub const NAMES: [&'static str; 4] = ["healthy", "degraded", "ejected", "probing"];
+
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded { .. } => "degraded",
+            Self::Ejected { .. } => "ejected",
+            Self::Probing { .. } => "probing",
+        }
+    }
+
+    /// In rotation: asked without need.
+    #[must_use]
+    pub const fn in_rotation(self) -> bool {
+        matches!(self, Self::Healthy | Self::Degraded { .. })
+    }
+}
+
+/// A denial that may be the client's own fault, until something proves it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Nothing is suspected.
+    #[default]
+    None,
+    /// One client was denied, and nobody was served since.
+    OneClient {
+        /// A hash of who.
+        client: u64,
+    },
+    /// The proxy's own check is out; if its answer has not come by then, it is lost and may be asked for again.
+    Verifying {
+        /// When the check counts as lost.
+        until: Timestamp,
+    },
+    /// The check passed, so the denied client is the suspect; nothing is verified again before this moment.
+    Cleared {
+        /// The end of the pause.
+        until: Timestamp,
+    },
+}
+
+/// An upstream as the pool holds it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub(crate) spec: UpstreamSpec,
+    pub(crate) health: Health,
+    pub(crate) outlier: Outlier,
+    pub(crate) suspicion: Suspicion,
+    /// Counts changes of health: what an attempt learnt before the last change says nothing after it.
+    pub(crate) epoch: u32,
+    /// Ejections not yet forgiven; the exponent of the next one's length.
+    pub(crate) ejections: u32,
+    pub(crate) changed: Timestamp,
+    pub(crate) skip_until: Timestamp,
+    pub(crate) bias_until: Timestamp,
+    pub(crate) in_flight: u32,
+}
+
+impl Upstream {
+    pub(crate) fn new(spec: UpstreamSpec, now: Timestamp) -> Self {
+        Self {
+            spec,
+            health: Health::Healthy,
+            outlier: Outlier::default(),
+            suspicion: Suspicion::None,
+            epoch: 0,
+            ejections: 0,
+            changed: now,
+            skip_until: Timestamp::ZERO,
+            bias_until: Timestamp::ZERO,
+            in_flight: 0,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its state.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Attempts that are out.
+    #[must_use]
+    pub const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// When its state last changed.
+    #[must_use]
+    pub const fn changed(&self) -> Timestamp {
+        self.changed
+    }
+
+    /// Until when it is skipped because it throttles.
+    #[must_use]
+    pub const fn skip_until(&self) -> Timestamp {
+        self.skip_until
+    }
+
+    pub(crate) fn enter(&mut self, health: Health, now: Timestamp) {
+        self.health = health;
+        self.changed = now;
+        self.epoch = self.epoch.wrapping_add(1);
+        self.outlier.clear();
+        self.suspicion = Suspicion::None;
+    }
+
+    /// Old ejections are forgiven one by one while the upstream stays healthy.
+    pub(crate) fn forgive(&mut self, every: Duration, now: Timestamp) {
+        if self.health != Health::Healthy || every.is_zero() {
+            return;
+        }
+        let quiet = now.since(self.changed).as_micros() / every.as_micros();
+        self.ejections = self.ejections.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX));
+    }
+
+    /// Twice the weight, or once while the application asks for less: halves stay whole numbers.
+    pub(crate) fn effective_weight(&self, now: Timestamp) -> u32 {
+        let doubled = self.spec.weight.get().saturating_mul(2);
+        if now < self.bias_until { doubled / 2 } else { doubled }
+    }
+}

@@ -1,0 +1,164 @@
+//! The configuration in three stages: what the file says ([`raw`]), what it means ([`Config`], made by
+//! [`resolve`]), and what is in force (the snapshot, which joins it with live state).
+//!
+//! A [`Config`] cannot hold a bad value: everything was parsed at the door, every mistake was reported at once
+//! ([`problem`]), and secrets were read ([`secrets`]).
+
+use aorta_core::pool::PoolSpec;
+use aorta_core::route::RouteTable;
+use http::{HeaderName, HeaderValue};
+use rustls_pki_types::CertificateDer;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything the proxy is told.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it accepts.
+    pub listeners: Vec<Listener>,
+    /// Where metrics and the admin API are.
+    pub admin: SocketAddr,
+    /// Bytes that held answers and replayable bodies of all requests may take together.
+    pub buffers_total: usize,
+    /// What it logs.
+    pub log: Log,
+    /// Which request belongs where; a route's `pool` is an index into `pools`.
+    pub routes: RouteTable,
+    /// What applies to each route beyond its match, in the order of `routes.routes()`.
+    pub route_settings: Vec<RouteSettings>,
+    /// Whom it asks.
+    pub pools: Vec<PoolConfig>,
+}
+
+/// An address to accept on.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// TLS, when it speaks it.
+    pub tls: Option<ListenerTls>,
+    /// What a client may use.
+    pub limits: Limits,
+}
+
+/// A listener's certificate: the files were read and fit each other when the configuration was loaded.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// PEM: the leaf first, then its chain.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub private_key: PathBuf,
+}
+
+/// What one client may use of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and header block, in bytes.
+    pub header_bytes: usize,
+    /// From the first byte of a request to the end of its header block.
+    pub header_time: Duration,
+    /// Request body, in bytes.
+    pub body_bytes: usize,
+    /// From the end of the header block to the end of the body.
+    pub body_time: Duration,
+    /// Connections open at once.
+    pub connections: usize,
+}
+
+/// What the proxy logs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Log {
+    /// The least severe level that is written.
+    pub level: tracing::level_filters::LevelFilter,
+    /// Which requests leave an access line.
+    pub access: AccessLog,
+}
+
+/// Which requests leave an access line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AccessLog {
+    /// Every one.
+    All,
+    /// This share of them, and every failed one.
+    Sampled(f64),
+    /// Failed ones.
+    Errors,
+    /// None.
+    Off,
+}
+
+/// What applies to a route beyond its match.
+#[derive(Clone, Debug, Default)]
+pub struct RouteSettings {
+    /// Taken off the path before the upstream's base path is joined; empty, or `/…` without closing slash.
+    pub strip_prefix: String,
+}
+
+/// A pool, as the core and the adapter need it.
+#[derive(Debug)]
+pub struct PoolConfig {
+    /// The core's part; its upstreams stand in the order of `upstreams`.
+    pub spec: Arc<PoolSpec>,
+    /// The adapter's part of each upstream.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// A Lambda envelope becomes the response it carries.
+    pub unwrap_envelope: bool,
+    /// What `x-aorta-upstream` tells the client.
+    pub reveal_upstream: Reveal,
+    /// The proxy's own check request.
+    pub check: Option<Check>,
+    /// Request bodies up to this many bytes are kept to be replayed.
+    pub replay_body_max: usize,
+    /// Answers are held until complete or until this many bytes.
+    pub hold_max: usize,
+}
+
+/// What `x-aorta-upstream` tells the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reveal {
+    /// Nothing: the header is absent.
+    #[default]
+    Off,
+    /// The upstream's name.
+    Name,
+    /// The upstream's URL.
+    Url,
+}
+
+/// A request of the proxy's own that a working upstream answers with success.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Below the upstream's base path.
+    pub path: String,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Where an upstream is and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its name in the pool.
+    pub name: String,
+    /// As the operator wrote it, without a closing slash.
+    pub url: String,
+    /// Speak TLS.
+    pub tls: bool,
+    /// Name or address: what is resolved, and the default for Host and SNI.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// The `Host` header: the host, and the port where it is not the scheme's own.
+    pub authority: HeaderValue,
+    /// Joined before every path: empty, or `/…` without closing slash.
+    pub base_path: String,
+    /// Connect here instead of resolving the host; may be empty.
+    pub addresses: Vec<SocketAddr>,
+    /// The name its certificate must bear and that is sent as SNI.
+    pub server_name: String,
+    /// Trust these roots only; none trusts the system's.
+    pub ca: Option<Vec<CertificateDer<'static>>>,
+    /// Set on every request to it; values are secrets and are never shown.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
