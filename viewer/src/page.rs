@@ -11,6 +11,10 @@ pub mod patient;
 use askama::Template;
 use http::StatusCode;
 
+use crate::source::Fetched;
+use crate::view;
+use crate::view::reading::Reading;
+
 /// A finished page.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -40,4 +44,18 @@ struct Front<'a> {
 #[must_use]
 pub fn front(title: &str) -> Page {
     Page::render(StatusCode::OK, &Front { title })
+}
+
+/// The page for what a fetch brought.
+#[must_use]
+pub fn fetched(title: &str, fetched: &Fetched, reading: &Reading) -> Page {
+    let fetch = view::fetch::rows(fetched);
+    let id = &fetched.request_id;
+    match reading {
+        Reading::Patient(record) => patient::patient(title, &view::patient::rows(record), &fetch),
+        Reading::OtherType(name) => notice::not_a_patient(title, name, id),
+        Reading::NotFound => notice::record_not_found(title, id),
+        Reading::Deleted => notice::record_deleted(title, id),
+        Reading::Trouble(trouble) => failure::failure(title, *trouble, id, &fetch),
+    }
 }

@@ -35,6 +35,13 @@ impl RequestId {
         sound.then(|| Self(text.to_owned()))
     }
 
+    /// The id as a header's value.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        // Its alphabet is a part of what a header may hold; an empty value stands for what cannot happen.
+        HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -9,13 +9,12 @@ use axum::extract::State;
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use crate::config::Config;
 use crate::page::{self, Page};
 use crate::source::http::Proxy;
 use crate::source::{Answer, Failure, Fetched};
-use crate::view;
 use crate::view::reading::{Reading, judge};
 
 /// What the pages share.
@@ -50,24 +49,12 @@ async fn patient(State(app): State<Arc<App>>) -> Response {
     let fetched = app.proxy.read(&app.config.record).await;
     let reading = judge(&fetched.outcome);
     log_fetch(&fetched, &reading);
-    let (page, request_id) = (show(&app.config.title, &fetched, &reading), fetched.request_id.as_str());
-    let mut response = respond(page);
-    insert(response.headers_mut(), "x-request-id", HeaderValue::from_str(request_id).ok());
-    insert(response.headers_mut(), "retry-after", retry_after(&fetched.outcome));
-    response
-}
-
-/// The page for what a fetch brought.
-fn show(title: &str, fetched: &Fetched, reading: &Reading) -> Page {
-    let fetch = view::fetch::rows(fetched);
-    let id = &fetched.request_id;
-    match reading {
-        Reading::Patient(record) => page::patient::patient(title, &view::patient::rows(record), &fetch),
-        Reading::OtherType(name) => page::notice::not_a_patient(title, name, id),
-        Reading::NotFound => page::notice::record_not_found(title, id),
-        Reading::Deleted => page::notice::record_deleted(title, id),
-        Reading::Trouble(trouble) => page::failure::failure(title, *trouble, id, &fetch),
+    let mut response = respond(page::fetched(&app.config.title, &fetched, &reading));
+    response.headers_mut().insert("x-request-id", fetched.request_id.to_header());
+    if let Some(seconds) = retry_after(&fetched.outcome) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
+    response
 }
 
 /// Facts about the exchange, nothing of the record.
@@ -91,12 +78,6 @@ fn retry_after(outcome: &Result<Answer, Failure>) -> Option<HeaderValue> {
     let value = answer.headers.get(header::RETRY_AFTER)?;
     let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.into())
-}
-
-fn insert(headers: &mut HeaderMap, name: &'static str, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.insert(name, value);
-    }
 }
 
 async fn style() -> impl IntoResponse {

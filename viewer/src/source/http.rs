@@ -1,12 +1,13 @@
 //! The proxy as a source of records: a pooled HTTP/1.1 client.
 
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::{Answer, Failure, Fetched};
@@ -55,13 +56,13 @@ impl Proxy {
     }
 
     async fn exchange(&self, record: &Uri, request_id: &RequestId) -> Result<Answer, Failure> {
-        let request = Request::get(record.clone())
-            .header(header::ACCEPT, ACCEPT)
-            .header(header::ACCEPT_ENCODING, "identity")
-            .header("x-request-id", request_id.as_str())
-            .body(Empty::new())
-            .map_err(|_| Failure::Broken)?;
-        let response = self.client.request(request).await.map_err(|error| match error.is_connect() {
+        let response = match self.send(record, request_id).await {
+            // A kept connection can close while the request is on its way (the proxy restarts). Reading twice harms
+            // nobody, an error page does.
+            Err(error) if broke_off(&error) => self.send(record, request_id).await,
+            sent => sent,
+        };
+        let response = response.map_err(|error| match error.is_connect() {
             true => Failure::Unreachable,
             false => Failure::Broken,
         })?;
@@ -75,4 +76,19 @@ impl Proxy {
             })?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
+    fn send(&self, record: &Uri, request_id: &RequestId) -> ResponseFuture {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = record.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, ACCEPT);
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert("x-request-id", request_id.to_header());
+        self.client.request(request)
+    }
+}
+
+/// The connection ended before the head of an answer; not so when one came that is no HTTP.
+fn broke_off(error: &Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
+    cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled())
 }
