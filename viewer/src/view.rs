@@ -1,6 +1,7 @@
 //! What came from the proxy, turned into what a page needs. Pure, and tolerant: no input makes it fail.
 //!
 //! - [`reading`]: which page an answer deserves
+//! - [`json`]: bytes to values, bounded
 //! - [`patient`]: the 19 rows of a Patient
 //! - [`fhirpath`]: the few steps of FHIRPath that the rows are made of
 //! - [`codeable`], [`person`]: the best human words for a concept, a name, an address
@@ -10,6 +11,7 @@
 pub mod codeable;
 pub mod fetch;
 pub mod fhirpath;
+pub mod json;
 pub mod patient;
 pub mod person;
 pub mod reading;

@@ -3,6 +3,7 @@
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
+use super::json;
 use super::text::clean;
 use crate::source::{Answer, Failure};
 
@@ -96,8 +97,11 @@ fn judge_answer(answer: &Answer) -> Reading {
 
 fn judge_body(headers: &HeaderMap, body: &[u8]) -> Reading {
     let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    let parsed = if encoded { None } else { serde_json::from_slice::<Value>(body).ok() };
-    let Some(record) = parsed else { return Reading::Trouble(Trouble::Unreadable) };
+    let parsed = if encoded { Err(Trouble::Unreadable) } else { json::parse(body) };
+    let record = match parsed {
+        Ok(record) => record,
+        Err(trouble) => return Reading::Trouble(trouble),
+    };
     match record.get("resourceType").and_then(Value::as_str) {
         Some("Patient") => Reading::Patient(record),
         // An error inside a success: some gateways answer so.
