@@ -2,12 +2,14 @@
 //!
 //! Paths are taken as written: relative ones are relative to the working directory.
 
+mod duration;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use thiserror::Error;
 
 /// The longest time API Gateway waits for an integration by default, and the longest this simulator allows.
@@ -43,13 +45,13 @@ pub struct Config {
     #[serde(default)]
     pub api_key: String,
     /// Added before each answer.
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "duration::deserialize")]
     pub latency: Duration,
     /// The stage's limit.
     #[serde(default)]
     pub throttle: Throttle,
     /// How long the gateway waits for the function.
-    #[serde(default = "integration_timeout", deserialize_with = "duration")]
+    #[serde(default = "integration_timeout", deserialize_with = "duration::deserialize")]
     pub integration_timeout: Duration,
     /// The function to run.
     #[serde(default)]
@@ -136,7 +138,7 @@ pub struct Function {
     #[serde(default = "concurrency")]
     pub concurrency: usize,
     /// The function's own time limit; its process is killed then.
-    #[serde(default = "integration_timeout", deserialize_with = "duration")]
+    #[serde(default = "integration_timeout", deserialize_with = "duration::deserialize")]
     pub timeout: Duration,
 }
 
@@ -250,27 +252,6 @@ fn concurrency() -> usize {
 
 fn log() -> String {
     "info".to_owned()
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).ok_or_else(|| {
-        serde::de::Error::custom(format!(
-            "`{text}` is no time: write a whole number and ms, s or m, as in 250ms"
-        ))
-    })
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! Query parameters and path parameters are decoded, `path` stays as it was sent, `;` separates parameters like `&`
 //! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html>).
 
+mod multi;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -13,8 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
+use self::multi::Last;
+pub use self::multi::Multi;
 use crate::ids::{RequestIds, request_time, unix_millis};
 
 /// A request that passed the gateway's checks.
@@ -63,8 +66,8 @@ pub fn proxy_event(request: &Accepted<'_>) -> Vec<u8> {
         http_method: request.method,
         headers: Last(&headers),
         multi_value_headers: &headers,
-        query_string_parameters: (!query.0.is_empty()).then_some(Last(&query)),
-        multi_value_query_string_parameters: (!query.0.is_empty()).then_some(&query),
+        query_string_parameters: (!query.is_empty()).then_some(Last(&query)),
+        multi_value_query_string_parameters: (!query.is_empty()).then_some(&query),
         path_parameters: (!at_root).then_some(PathParameters { proxy: parameter }),
         stage_variables: None,
         request_context: context_of(request, resource),
@@ -78,7 +81,7 @@ pub fn proxy_event(request: &Accepted<'_>) -> Vec<u8> {
 /// A query as API Gateway reads it: `&` and `;` separate, `+` is a space, names and values are decoded.
 #[must_use]
 pub fn query_of(query: &str) -> Multi<'_> {
-    let mut parameters = Multi(Vec::new());
+    let mut parameters = Multi::default();
     for pair in query.split(['&', ';']).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         parameters.push(decoded(name), decoded(value));
@@ -110,7 +113,7 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 fn headers_of<'a>(request: &Accepted<'a>) -> Multi<'a> {
     let replaced = [&header::HOST, &FORWARDED_FOR, &FORWARDED_PORT, &FORWARDED_PROTO, &TRACE_ID];
-    let mut headers = Multi(Vec::with_capacity(request.headers.len() + 5));
+    let mut headers = Multi::default();
     for (name, value) in request.headers {
         if !OF_THE_CONNECTION.contains(name) && !replaced.contains(&name) {
             headers.push(Cow::Borrowed(name.as_str()), String::from_utf8_lossy(value.as_bytes()));
@@ -171,38 +174,6 @@ fn context_of<'a>(request: &Accepted<'a>, resource: &'static str) -> Context<'a>
         resource_id: "proxy",
         resource_path: resource,
         stage: request.stage,
-    }
-}
-
-/// Names with all their values, in the order they first came.
-#[derive(Debug)]
-pub struct Multi<'a>(Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>);
-
-impl<'a> Multi<'a> {
-    fn push(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(value),
-            None => self.0.push((name, vec![value])),
-        }
-    }
-}
-
-impl Serialize for Multi<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, values)| (name, values)))
-    }
-}
-
-/// The same names with their last value only.
-struct Last<'m, 'a>(&'m Multi<'a>);
-
-impl Serialize for Last<'_, '_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.0.len()))?;
-        for (name, values) in &self.0.0 {
-            map.serialize_entry(name, &values.last())?;
-        }
-        map.end()
     }
 }
 

@@ -2,17 +2,18 @@
 
 mod checks;
 mod faulty;
+mod message;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Incoming};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 
 use crate::catalogue::{self, GatewayAnswer};
 use crate::config::{Config, Integration};
@@ -24,11 +25,6 @@ use crate::ids::RequestIds;
 use crate::reply::proxy_reply;
 use crate::throttle::Bucket;
 use crate::wire::{Partial, Saboteur};
-
-/// API Gateway's payload limit.
-pub const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// What is read and thrown away of a payload beyond the limit, so that the client gets to see its 413.
-const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The body of an answer: whole, or spoilt on order.
 pub type AnswerBody = Either<Full<Bytes>, Partial>;
@@ -118,7 +114,7 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let trace = head.headers.get("x-amzn-trace-id").and_then(|trace| trace.to_str().ok());
         let ids = RequestIds::new(now, trace);
-        let payload = read(body).await;
+        let payload = message::read(body).await;
         let path = head.uri.path();
         let hit = self.faults.draw(checks::after_stage(path, &self.config.stage).unwrap_or(path));
         let before = hit.filter(|hit| !hit.kind.after_execution());
@@ -136,8 +132,8 @@ impl Gateway {
         }
         self.delay(self.latency_ms()).await;
         tracing::debug!(request = ids.request, method = %head.method, status = response.status().as_u16(), ?hit);
-        stamp(&mut response, &ids);
-        let response = shaped(response, &head.method);
+        message::stamp(&mut response, &ids);
+        let response = message::shaped(response, &head.method);
         match after {
             Some(hit) => faulty::spoilt(hit.kind, response, peer).await,
             None => response.map(|body| Either::Left(Full::new(body))),
@@ -236,56 +232,4 @@ impl Gateway {
             (Integration::Proxy, Outcome::Failed(_)) => catalogue::gateway(catalogue::BAD_GATEWAY),
         }
     }
-}
-
-/// Reads the whole payload before anything is decided, as the gateway does.
-async fn read(mut body: Incoming) -> Result<Bytes, GatewayAnswer> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let mut payload = BytesMut::new();
-    let mut size = 0_usize;
-    while let Some(frame) = body.frame().await {
-        // The client went away or broke the framing: whatever is answered does not reach it.
-        let Ok(data) = frame.map_err(|_| ()).map(|frame| frame.into_data().unwrap_or_default()) else {
-            return Err(catalogue::BAD_REQUEST);
-        };
-        size = size.saturating_add(data.len());
-        if size > DISCARD_BYTES_MAX {
-            break;
-        }
-        if size > PAYLOAD_BYTES_MAX {
-            payload.clear();
-        } else {
-            payload.extend_from_slice(&data);
-        }
-    }
-    if size > PAYLOAD_BYTES_MAX { Err(catalogue::REQUEST_TOO_LONG) } else { Ok(payload.freeze()) }
-}
-
-fn stamp(response: &mut Response<Bytes>, ids: &RequestIds) {
-    let stamps = [
-        ("x-amzn-requestid", &ids.request),
-        ("x-amz-apigw-id", &ids.extended),
-        ("x-amzn-trace-id", &ids.trace),
-    ];
-    for (name, value) in stamps {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    }
-}
-
-/// Takes away a body that HTTP does not allow here; after HEAD its length stays.
-fn shaped(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
-    let status = response.status();
-    let no_content = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    if method == Method::HEAD && !no_content && !response.body().is_empty() {
-        let length = response.body().len();
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    }
-    if method == Method::HEAD || no_content {
-        *response.body_mut() = Bytes::new();
-    }
-    response
 }

@@ -58,23 +58,6 @@ fn a_missing_function_program_is_named() {
 }
 
 #[test]
-fn times_carry_their_unit() {
-    for (text, expected) in [
-        ("250ms", Some(Duration::from_millis(250))),
-        ("29s", Some(Duration::from_secs(29))),
-        ("2m", Some(Duration::from_mins(2))),
-        ("29", None),
-        ("", None),
-        ("s", None),
-        ("-1s", None),
-        ("é", None),
-        ("99999999999999999999s", None),
-    ] {
-        assert_eq!(parse_duration(text), expected, "{text}");
-    }
-}
-
-#[test]
 fn an_unmapped_entry_covers_a_method_and_a_prefix() {
     let entry = Unmapped::try_from("DELETE /Patient".to_owned()).unwrap();
     assert!(entry.covers("DELETE", "/Patient/1"));
