@@ -1,9 +1,10 @@
 //! The command line: `run` serves the pages, `check` judges a configuration file.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -44,7 +45,7 @@ pub fn run() -> ExitCode {
         Command::Run { config } => match config::load(&config) {
             Ok(config) => serve(config),
             Err(problems) => {
-                say(&mut std::io::stderr().lock(), &problems.to_string());
+                say(&mut io::stderr().lock(), &problems.to_string());
                 ExitCode::from(EXIT_CONFIG)
             }
         },
@@ -52,7 +53,7 @@ pub fn run() -> ExitCode {
 }
 
 fn check(file: &Path) -> ExitCode {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     match config::load(file) {
         Ok(_) => {
             say(&mut out, &format!("{}: ok", file.display()));
@@ -70,31 +71,42 @@ fn serve(config: Config) -> ExitCode {
     match serve_until_stopped(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(cause = format!("{error:#}"), "stopped");
+            tracing::error!(%error, "stopped");
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the async runtime did not start")?;
-    runtime.block_on(async {
+/// Why the viewer cannot serve.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("the async runtime did not start: {0}")]
+    Runtime(io::Error),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+fn serve_until_stopped(config: Config) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fault::Runtime)?;
+    let served = runtime.block_on(async {
         let listen = config.listen;
-        let server = Server::bind(config).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let stop = stop_signal()?;
+        let server = Server::bind(config).await.map_err(|error| Fault::Listen(listen, error))?;
+        let stop = stop_signal().map_err(Fault::Signals)?;
         server.run(stop).await;
         Ok(())
-    })
+    });
+    // A name look-up that hangs in the system's resolver must not hold a stop up.
+    runtime.shutdown_background();
+    served
 }
 
 /// Installs the handlers at once, so that a signal sent right after `ready` is never lost.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -111,11 +123,11 @@ fn start_log(level: config::LogLevel) {
         .json()
         .flatten_event(true)
         .with_env_filter(EnvFilter::new(format!("warn,aorta_viewer={level}")))
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
 }
 
 /// A closed pipe is the reader's decision, not a failure of this program.
-fn say(out: &mut impl std::io::Write, text: &str) {
+fn say(out: &mut impl io::Write, text: &str) {
     let _ = writeln!(out, "{text}");
 }
