@@ -1,0 +1,1 @@
+//! What Aorta promises, tested on the real programs over sockets.

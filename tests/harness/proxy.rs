@@ -1,0 +1,199 @@
+//! The real proxy as a child process.
+//!
+//! When it is dropped it must have nothing in flight, end by itself on SIGTERM with exit code 0, and have told of
+//! no panic: every end-to-end test checks that without saying so.
+
+use crate::authority::Authority;
+use crate::client::Target;
+use crate::eventually;
+use crate::log;
+use crate::metrics::Scrape;
+use crate::program::{Program, find};
+use crate::setup::Setup;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// An orderly end takes no longer, with nothing in flight.
+const END: Duration = Duration::from_secs(10);
+/// Requests that are on the way; must be zero at the end.
+const IN_FLIGHT: &str = "aorta_requests_in_flight";
+
+/// A running proxy.
+pub struct Proxy {
+    /// Its process.
+    pub program: Program,
+    listeners: Vec<SocketAddr>,
+    admin: SocketAddr,
+    ended: bool,
+    _directory: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// Starts one with this configuration and waits until it accepts.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start(setup: &Setup) -> Self {
+        Self::start_with(&setup.yaml(), &[]).await
+    }
+
+    /// Starts one with this text as configuration and these variables in its environment.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_with(yaml: &str, environment: &[(&str, &str)]) -> Self {
+        let (directory, file) = written(yaml);
+        let program = find("aorta-proxy");
+        let arguments = [OsStr::new("run"), OsStr::new("--config"), file.as_os_str()];
+        let program = Program::start(program.as_os_str(), &arguments, environment, None);
+        let ready = program.ready().await;
+        let address = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+        let listeners = ready["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let listeners = listeners.iter().filter_map(address).collect();
+        let admin = address(&ready["admin"]).expect("the ready line names the admin address");
+        Self { program, listeners, admin, ended: false, _directory: directory }
+    }
+
+    /// Where its first listener accepts.
+    ///
+    /// # Panics
+    /// When the ready line named none.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        *self.listeners.first().expect("the ready line names the listeners")
+    }
+
+    /// Where its metrics are.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Its first listener, for HTTP/1.1 in the clear.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target::plain(self.address())
+    }
+
+    /// Its first listener, for TLS with a certificate of this authority for `aorta.test`.
+    #[must_use]
+    pub fn tls_target(&self, authority: &Authority, http2: bool) -> Target {
+        let protocol: &[u8] = if http2 { b"h2" } else { b"http/1.1" };
+        Target { tls: Some(authority.client(&[protocol])), http2, ..self.target() }
+    }
+
+    /// Its metrics now.
+    ///
+    /// # Panics
+    /// When it does not tell them.
+    #[must_use]
+    pub fn metrics(&self) -> Scrape {
+        Scrape::take(self.admin).expect("the proxy tells its metrics")
+    }
+
+    /// Waits until it has written so many access lines, and returns them.
+    pub async fn access(&self, count: usize) -> Vec<Value> {
+        let look = || Some(log::access(self.program.out_values())).filter(|lines| lines.len() >= count);
+        eventually::found(&format!("{count} access lines"), look).await
+    }
+
+    /// How an upstream stands, by its one-hot state series.
+    #[must_use]
+    pub fn state_of(&self, upstream: &str) -> String {
+        let metrics = self.metrics();
+        let is = |state: &&str| {
+            metrics.sum("aorta_upstream_state", &[("upstream", upstream), ("state", state)]) > 0.0
+        };
+        let states = ["healthy", "degraded", "ejected", "probing", "draining", "warming"];
+        states.iter().find(|state| is(state)).map_or("unknown", |state| *state).to_owned()
+    }
+
+    /// How many ejections there were, of all upstreams.
+    #[must_use]
+    pub fn ejections(&self) -> u64 {
+        self.metrics().count("aorta_upstream_ejections_total", &[])
+    }
+
+    /// Sends SIGTERM, waits for the end, and returns its exit code.
+    ///
+    /// # Panics
+    /// When it does not end, or was ended by a signal.
+    pub fn stop(&mut self) -> i32 {
+        self.program.signal(Signal::SIGTERM);
+        self.end()
+    }
+
+    /// Waits for the end and returns the exit code; the caller has seen to it that it comes.
+    ///
+    /// # Panics
+    /// When it does not end, or was ended by a signal.
+    pub fn end(&mut self) -> i32 {
+        let end = self.program.wait(END);
+        self.ended = true;
+        let end =
+            end.unwrap_or_else(|| panic!("still running {END:?} after SIGTERM\n{}", self.program.said()));
+        end.code().unwrap_or_else(|| panic!("ended with {end}\n{}", self.program.said()))
+    }
+
+    /// Kills it: what follows is not its fault.
+    pub fn kill(&mut self) {
+        self.program.signal(Signal::SIGKILL);
+        let _ = self.program.wait(END);
+        self.ended = true;
+    }
+
+    fn in_flight(&self) -> f64 {
+        let metrics = self.metrics();
+        assert!(metrics.has(IN_FLIGHT, &[]), "there is no {IN_FLIGHT}");
+        metrics.sum(IN_FLIGHT, &[])
+    }
+
+    fn must_come_to_rest(&self) {
+        let start = Instant::now();
+        while self.in_flight() > 0.0 {
+            assert!(start.elapsed() < END, "{} requests still in flight", self.in_flight());
+            // A wait without the async runtime: a child that ends meanwhile ends the wait.
+            let _ = self.program.wait(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if !self.ended {
+            let early = self.program.ended();
+            assert!(early.is_none(), "the proxy ended by itself: {early:?}\n{}", self.program.said());
+            self.must_come_to_rest();
+            let code = self.stop();
+            assert_eq!(code, 0, "an orderly end has exit code 0\n{}", self.program.said());
+        }
+        let panicked = self.program.err().iter().any(|line| line.contains("panicked at"));
+        assert!(!panicked, "something panicked\n{}", self.program.said());
+    }
+}
+
+/// Runs `aorta-proxy COMMAND --config FILE` to its end on this text.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn command(command: &str, yaml: &str) -> Output {
+    let (_directory, file) = written(yaml);
+    let output = Command::new(find("aorta-proxy")).args([command, "--config"]).arg(file).output();
+    output.expect("the proxy runs")
+}
+
+fn written(yaml: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let file = directory.path().join("aorta.yaml");
+    std::fs::write(&file, yaml).expect("a configuration can be written");
+    (directory, file)
+}
