@@ -2,7 +2,25 @@
 //! [`resolve`]), and what is in force (the snapshot, which joins it with live state).
 //!
 //! A [`Config`] cannot hold a bad value: everything was parsed at the door, every mistake was reported at once
-//! ([`problem`]), and secrets were read ([`secrets`]).
+//! ([`problem`]), and secrets were read ([`secrets`]). Every key stands once, in [`keys`]; [`block`] reads by
+//! it, and [`schema()`] is made from it.
+
+mod block;
+mod certificates;
+mod keys;
+mod load;
+mod nearest;
+mod outside;
+mod problem;
+mod raw;
+mod resolve;
+mod schema;
+mod secrets;
+mod units;
+
+pub use load::{Summary, check, load, parse};
+pub use problem::{At, Problem, Problems};
+pub use schema::schema;
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
@@ -162,3 +180,6 @@ pub struct UpstreamConfig {
     /// Set on every request to it; values are secrets and are never shown.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
+
+#[cfg(test)]
+mod tests;

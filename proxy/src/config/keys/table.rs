@@ -1,0 +1,290 @@
+//! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat.
+//!
+//! The defaults of pools are those of `aorta-core` (a test compares them); the others are its neighbours'
+//! habits: 32 KiB of headers is Envoy's 60 rounded to what API Gateway can pass on (10 kB) with room, a body
+//! of 10 MiB is what API Gateway takes.
+
+use super::{Change, Key, Kind, Need};
+use aorta_core::retry::ATTEMPTS_CEILING;
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn live(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, change: Change::Live, doc }
+}
+
+const fn restart(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, change: Change::Restart, doc }
+}
+
+const fn required(like: &'static str) -> Kind {
+    Kind::Text { need: Need::Required, like }
+}
+
+const fn optional(like: &'static str) -> Kind {
+    Kind::Text { need: Need::Optional, like }
+}
+
+const fn text(default: &'static str, like: &'static str) -> Kind {
+    Kind::Text { need: Need::Default(default), like }
+}
+
+const fn count(default: u32, min: u32, max: u32) -> Kind {
+    Kind::Count { default, min, max }
+}
+
+const fn duration(default: Duration, min: Duration, max: Duration) -> Kind {
+    Kind::Duration { default, min, max }
+}
+
+const fn size(default: u64, min: u64, max: u64) -> Kind {
+    Kind::Size { default, min, max }
+}
+
+const fn flag(default: bool) -> Kind {
+    Kind::Flag { default }
+}
+
+/// The whole file.
+pub(in crate::config) static ROOT: [Key; 6] = [
+    restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
+    restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
+    restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
+    restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
+    live("routes", Kind::Blocks(&ROUTE), "Which request goes to which pool; the most specific match wins."),
+    live("pools", Kind::NamedBlocks(&POOL), "Upstreams that serve the same records, by the pool's name."),
+];
+
+static LISTENER: [Key; 3] = [
+    restart("address", required("127.0.0.1:8080"), "Address and port to accept on."),
+    restart("tls", Kind::OptionalBlock(&LISTENER_TLS), "Speak TLS here; absent: plain HTTP."),
+    restart("limits", Kind::Block(&LIMITS), "What one client may use."),
+];
+
+static LISTENER_TLS: [Key; 2] = [
+    restart("certificate", required("/etc/aorta/tls/aorta.crt"), "PEM file: the leaf first, then its chain."),
+    restart("private_key", required("/etc/aorta/tls/aorta.key"), "PEM file with the key of the leaf."),
+];
+
+static LIMITS: [Key; 5] = [
+    restart("header_bytes", size(32 * KIB, KIB, MIB), "Request line and header block together."),
+    restart(
+        "header_time",
+        duration(secs(10), ms(100), secs(300)),
+        "From a request's first byte to the end of its header block.",
+    ),
+    restart("body_bytes", size(10 * MIB, 0, 4 * GIB), "Request body; API Gateway takes 10 MiB."),
+    restart(
+        "body_time",
+        duration(secs(60), ms(100), secs(3600)),
+        "From the end of the header block to the body's.",
+    ),
+    restart("connections", count(10_000, 1, 1_000_000), "Connections open at once."),
+];
+
+static ADMIN: [Key; 1] = [restart(
+    "address",
+    text("127.0.0.1:9901", "127.0.0.1:9901"),
+    "Keep it on a private address: it has no login.",
+)];
+
+static BUFFERS: [Key; 1] = [restart(
+    "total",
+    size(256 * MIB, MIB, 1024 * GIB),
+    "For all requests together; beyond it a request is streamed and gets one attempt.",
+)];
+
+static LOG: [Key; 2] = [
+    restart(
+        "level",
+        Kind::Choice { words: &["error", "warn", "info", "debug", "trace"], default: "info" },
+        "The least severe line that is written.",
+    ),
+    restart(
+        "access",
+        Kind::Access,
+        "Which requests leave an access line; failed ones do unless it is `none`.",
+    ),
+];
+
+static ROUTE: [Key; 4] = [
+    live("name", required("ehr"), "Unique; the label of its metrics."),
+    live("match", Kind::Block(&MATCH), "What a request must look like; empty matches every one."),
+    live("pool", required("records"), "The pool that serves it."),
+    live(
+        "strip_prefix",
+        text("", "/fhir"),
+        "Taken off the path before the upstream's own base path is put before it.",
+    ),
+];
+
+static MATCH: [Key; 4] = [
+    live(
+        "host",
+        text("*", "fhir.example.org"),
+        "The host asked for: `*`, a name, or `*.name` for all below it.",
+    ),
+    live("path_prefix", text("/", "/fhir"), "The start of the path, whole segments."),
+    live("methods", Kind::Words { words: &METHODS }, "The methods taken; empty takes all."),
+    live("headers", Kind::Headers, "Headers that must stand with exactly this value."),
+];
+
+/// What FHIR uses, and what plain HTTP adds that may pass a proxy.
+static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+static POOL: [Key; 10] = [
+    live("balance", Kind::Choice { words: &["round_robin"], default: "round_robin" }, "Who is asked next."),
+    live(
+        "dialect",
+        Kind::Choice { words: &["http", "api_gateway"], default: "http" },
+        "How upstreams answer: a status that says it all, or Amazon API Gateway before Lambda.",
+    ),
+    live("fhir", flag(false), "They speak FHIR: its rules of repetition, and OperationOutcome for errors."),
+    live("unwrap_envelope", flag(false), "Turn a Lambda envelope into the response it carries."),
+    live(
+        "reveal_upstream",
+        Kind::Choice { words: &["off", "name", "url"], default: "off" },
+        "What `x-aorta-upstream` tells the client.",
+    ),
+    live("upstreams", Kind::Blocks(&UPSTREAM), "Whom it asks: the list to edit when a region comes or goes."),
+    live(
+        "passive_health",
+        Kind::Block(&PASSIVE_HEALTH),
+        "When clients' own answers put an upstream out of rotation.",
+    ),
+    live(
+        "active_health",
+        Kind::OptionalBlock(&ACTIVE_HEALTH),
+        "The proxy's own check, which verifies a denial; absent: none.",
+    ),
+    live("retry", Kind::Block(&RETRY), "When a request is tried again."),
+    live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
+];
+
+static UPSTREAM: [Key; 7] = [
+    live("name", required("virginia"), "Its identity: health survives a reload under this name."),
+    live(
+        "url",
+        required("https://virginia.fhir.example.org/Server1"),
+        "Scheme, host (also Host and SNI), port and base path.",
+    ),
+    live("addresses", Kind::Texts { like: "192.0.2.1:443" }, "Connect here instead of resolving the host."),
+    live("weight", count(1, 1, 1000), "Its share of the pool's requests."),
+    live(
+        "data_domain",
+        text("", "cluster-east"),
+        "Upstreams with the same name here share one record store.",
+    ),
+    live("tls", Kind::Block(&UPSTREAM_TLS), "How its certificate is judged."),
+    live(
+        "headers",
+        Kind::SecretHeaders,
+        "Set on every request to it; a secret is `{file: F}` or `{env: V}`.",
+    ),
+];
+
+static UPSTREAM_TLS: [Key; 2] = [
+    live("ca", optional("/etc/aorta/tls/ca.crt"), "PEM file: trust these roots only; absent: the system's."),
+    live(
+        "server_name",
+        optional("virginia.fhir.example.org"),
+        "The name its certificate must bear; absent: the host.",
+    ),
+];
+
+static PASSIVE_HEALTH: [Key; 10] = [
+    live("consecutive_failures", count(3, 1, 1000), "Failures of transport or gateway in a row that eject."),
+    live("consecutive_app_failures", count(5, 1, 1000), "Failures of any kind in a row that eject."),
+    live(
+        "success_rate_min",
+        Kind::Share { default: 0.8 },
+        "The share of successes below which it is ejected.",
+    ),
+    live(
+        "success_rate_requests",
+        count(10, 1, 1_000_000),
+        "Answers the window must hold before its share counts.",
+    ),
+    live("window", duration(secs(10), secs(1), secs(3600)), "What the share looks back on."),
+    live(
+        "ejection",
+        duration(secs(10), ms(100), secs(3600)),
+        "The first ejection; each further one doubles.",
+    ),
+    live("ejection_max", duration(secs(300), ms(100), secs(86_400)), "The longest ejection."),
+    live("min_healthy", count(1, 1, 1000), "Upstreams that stay in rotation whatever they do."),
+    live("readmit_successes", count(2, 1, 100), "Successes in a row that bring a probed upstream back."),
+    live("dry_run", flag(false), "Say what would be ejected, and eject nobody."),
+];
+
+static ACTIVE_HEALTH: [Key; 2] = [
+    live(
+        "path",
+        text("/metadata", "/metadata"),
+        "Asked below the base path; a working upstream answers 2xx.",
+    ),
+    live("timeout", duration(secs(2), ms(10), secs(60)), "How long its answer may take."),
+];
+
+static RETRY: [Key; 10] = [
+    live(
+        "attempts_max",
+        count(3, 1, ATTEMPTS_CEILING as u32),
+        "Attempts for one request, the first one included.",
+    ),
+    live(
+        "attempts_max_ambiguous",
+        count(2, 1, ATTEMPTS_CEILING as u32),
+        "The same, for a write that an earlier attempt may have executed.",
+    ),
+    live("budget_percent", count(20, 0, 100), "Retries for each hundred requests."),
+    live("budget_min_per_second", count(3, 0, 10_000), "Retries each second that are always allowed."),
+    live("budget_burst", count(20, 0, 100_000), "The most retries that can be saved up."),
+    live(
+        "backoff",
+        duration(ms(25), ms(0), secs(10)),
+        "The longest wait before the first retry; doubles, with jitter.",
+    ),
+    live("backoff_max", duration(ms(250), ms(0), secs(60)), "The longest wait before any retry."),
+    live(
+        "replay_body_max",
+        size(MIB, 0, 64 * MIB),
+        "Larger request bodies are streamed and get one attempt.",
+    ),
+    live(
+        "hold_max",
+        size(64 * KIB, KIB, 6 * MIB),
+        "An answer is held until complete or until it is this long.",
+    ),
+    live(
+        "retry_unconditional_put",
+        flag(false),
+        "Repeat a FHIR PUT without If-Match, at the price of another version.",
+    ),
+];
+
+static TIMEOUTS: [Key; 4] = [
+    live("connect", duration(secs(2), ms(1), secs(300)), "Until TCP and TLS stand."),
+    live("attempt", duration(secs(10), ms(1), secs(3600)), "One attempt, until its answer is judged."),
+    live(
+        "request",
+        duration(secs(29), ms(1), secs(3600)),
+        "All attempts; API Gateway itself gives up after 29s.",
+    ),
+    live(
+        "idle",
+        duration(secs(60), ms(100), secs(3600)),
+        "An unused connection is kept, a stream may pause this long.",
+    ),
+];

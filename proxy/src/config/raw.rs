@@ -1,0 +1,333 @@
+//! What the file says: a tree of values, each with its place. The only module that names `serde_yaml`.
+//!
+//! `serde_yaml` tells a place only with an error. So every scalar is visited by a visitor that keeps the value
+//! and then fails: the error carries the place, the walk goes on. One pass finds every place.
+//!
+//! Nothing is interpreted here, and no map loses a duplicate key. What would take unbounded time or memory
+//! (deep nesting, aliases that multiply) is refused.
+
+use super::problem::{At, Problem};
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+/// Values a file may hold: a thousand upstreams with every key take a tenth of it.
+const VALUES_MAX: usize = 250_000;
+/// Bytes of text that all values may hold together; only aliases can make it more than the file.
+const TEXT_MAX: usize = 16 << 20;
+/// A longer key is no key of ours, and would be copied into every place below it.
+const KEY_MAX: usize = 256;
+/// Open brackets: the scanner's time grows with their number at every token.
+const BRACKETS_MAX: usize = 128;
+
+/// A value and its place.
+pub(super) struct Node {
+    /// A scalar's own place; a collection's is its key, or its first value.
+    pub(super) at: At,
+    pub(super) value: Value,
+}
+
+/// What stands there.
+pub(super) enum Value {
+    Null,
+    Flag(bool),
+    Integer(i128),
+    Number(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key of a map, with its own place.
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) at: At,
+    pub(super) node: Node,
+}
+
+impl Value {
+    /// What kind of thing it is, never what it says: it may be a secret in the wrong place.
+    pub(super) const fn what(&self) -> &'static str {
+        match self {
+            Self::Null => "empty",
+            Self::Flag(_) => "true or false",
+            Self::Integer(_) | Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// Reads the tree.
+///
+/// # Errors
+/// The first thing that is not YAML, or that would be too much of it.
+pub(super) fn read(text: &str) -> Result<Node, Problem> {
+    if let Some(at) = too_many_brackets(text) {
+        let wrong = format!("more than {BRACKETS_MAX} brackets are open");
+        return Err(problem(at, wrong, "close them, or write nested blocks by indentation"));
+    }
+    let walk = Walk::default();
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    let Some(document) = documents.next() else {
+        return Err(problem(At::START, "the file is empty".to_owned(), "start from config/aorta.yaml"));
+    };
+    let node = Seed { walk: &walk }.deserialize(document).map_err(|error| explain(&error))?;
+    let Some(second) = documents.next() else { return Ok(node) };
+    match IgnoredAny::deserialize(second) {
+        // What follows a broken end of the first document looks like a second one.
+        Err(error) => Err(explain(&error)),
+        Ok(_) => {
+            let right = "keep one configuration in a file, without `---` between";
+            Err(problem(At::START, "the file holds more than one YAML document".to_owned(), right))
+        }
+    }
+}
+
+fn problem(at: At, wrong: String, right: &str) -> Problem {
+    Problem { at: Some(at), key: String::new(), wrong, right: right.to_owned() }
+}
+
+fn too_many_brackets(text: &str) -> Option<At> {
+    let mut open = 0_usize;
+    for (line, content) in text.lines().enumerate() {
+        let mut before = ' ';
+        for (column, c) in content.chars().enumerate() {
+            match c {
+                '#' if before.is_whitespace() => break,
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            before = c;
+            if open > BRACKETS_MAX {
+                return Some(At { line: line + 1, column: column + 1 });
+            }
+        }
+    }
+    None
+}
+
+fn explain(error: &serde_yaml::Error) -> Problem {
+    let at = error.location().map_or(At::START, |l| At { line: l.line(), column: l.column() });
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    // Up to the first place only: the text before it is the library's own, without a word of the file.
+    let (wrong, right) = remedy(said);
+    problem(at, wrong, right)
+}
+
+/// The scanner's words are about its own state; an operator needs what to do.
+fn remedy(said: &str) -> (String, &'static str) {
+    const REMEDIES: [(&str, &str); 9] = [
+        (
+            "cannot start any token",
+            "indent with spaces, not tabs, and put text that starts with @ or ` in quotes",
+        ),
+        (
+            "mapping values are not allowed",
+            "put text that holds `: ` in quotes, and check the indentation above",
+        ),
+        (
+            "did not find expected key",
+            "line this key up with its neighbours and close every quote and bracket",
+        ),
+        ("did not find expected ','", "close the bracket, and separate its items by commas"),
+        ("did not find expected '-'", "line every `- ` of the list up"),
+        ("could not find expected ':'", "write `key: value`, with a space after the colon"),
+        ("unexpected end of stream", "close the quote that is still open"),
+        ("unknown anchor", "define the anchor with `&name` before `*name` uses it"),
+        ("limit exceeded", "write the values out, without deep nesting and nested aliases"),
+    ];
+    let own = said.rsplit(OWN).next().filter(|_| said.contains(OWN));
+    if let Some((wrong, right)) = own.and_then(|own| OWN_REMEDIES.iter().find(|(wrong, _)| *wrong == own)) {
+        return ((*wrong).to_owned(), right);
+    }
+    if said.contains("invalid value") {
+        // The library would repeat the value.
+        return ("a value does not fit its tag".to_owned(), "remove the tag");
+    }
+    let right = REMEDIES
+        .iter()
+        .find(|(words, _)| said.contains(words))
+        .map_or("check the indentation, quotes and brackets here and on the line above", |(_, right)| right);
+    (format!("this is no YAML ({said})"), right)
+}
+
+/// Marks our own words in an error that the library dresses with a path.
+const OWN: &str = "\u{1}";
+const TAG: &str = "a tag (`!name`) has no meaning here";
+const TOO_MUCH: &str = "the aliases make more values than a configuration can hold";
+const LONG_KEY: &str = "a key is longer than any key that is known";
+const ODD_KEY: &str = "a key must be plain text";
+const OWN_REMEDIES: [(&str, &str); 4] = [
+    (TAG, "remove the tag"),
+    (TOO_MUCH, "write the values out"),
+    (LONG_KEY, "look for a colon or a quote that is missing"),
+    (ODD_KEY, "write `key: value`"),
+];
+
+fn own<E: de::Error>(words: &str) -> E {
+    E::custom(format_args!("{OWN}{words}"))
+}
+
+/// What the whole walk counts.
+#[derive(Default)]
+struct Walk {
+    values: Cell<usize>,
+    text: Cell<usize>,
+}
+
+impl Walk {
+    fn count<E: de::Error>(&self, text: usize) -> Result<(), E> {
+        self.values.set(self.values.get() + 1);
+        self.text.set(self.text.get() + text);
+        let fits = self.values.get() <= VALUES_MAX && self.text.get() <= TEXT_MAX;
+        if fits { Ok(()) } else { Err(own(TOO_MUCH)) }
+    }
+}
+
+/// Reads one value with its place.
+struct Seed<'w> {
+    walk: &'w Walk,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let kept = RefCell::new(None);
+        match deserializer.deserialize_any(Keep { walk: self.walk, kept: &kept }) {
+            Ok(value) => Ok(Node { at: first_place(&value), value }),
+            Err(error) => match kept.take() {
+                Some(value) => Ok(Node { at: place(&error), value }),
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// Reads one key with its place.
+struct KeySeed<'w> {
+    walk: &'w Walk,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = (String, At);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(String, At), D::Error> {
+        let kept = RefCell::new(None);
+        match deserializer.deserialize_str(Keep { walk: self.walk, kept: &kept }) {
+            Err(error) => match kept.take() {
+                Some(Value::Text(key)) if key.len() <= KEY_MAX => Ok((key, place(&error))),
+                Some(_) => Err(own(LONG_KEY)),
+                None => Err(error),
+            },
+            Ok(_) => Err(own(ODD_KEY)),
+        }
+    }
+}
+
+/// The place of an error, from the end of its text: the error's type is not ours to ask. None is the start.
+fn place(error: &impl fmt::Display) -> At {
+    let said = error.to_string();
+    let parsed = said.rsplit_once(" at line ").and_then(|(_, place)| {
+        let (line, column) = place.split_once(" column ")?;
+        Some(At { line: line.parse().ok()?, column: column.parse().ok()? })
+    });
+    parsed.unwrap_or(At::START)
+}
+
+fn first_place(value: &Value) -> At {
+    match value {
+        Value::List(items) => items.first().map_or(At::START, |item| item.at),
+        Value::Map(entries) => entries.first().map_or(At::START, |entry| entry.at),
+        _ => At::START,
+    }
+}
+
+/// Collections become values; a scalar is kept, and the visit fails to learn its place.
+struct Keep<'w> {
+    walk: &'w Walk,
+    kept: &'w RefCell<Option<Value>>,
+}
+
+impl Keep<'_> {
+    fn keep<E: de::Error>(&self, value: Value) -> Result<Value, E> {
+        self.walk.count::<E>(if let Value::Text(text) = &value { text.len() } else { 0 })?;
+        self.kept.replace(Some(value));
+        Err(E::custom(""))
+    }
+}
+
+impl<'de> Visitor<'de> for Keep<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a plain value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        self.keep(Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        self.keep(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Value, E> {
+        self.keep(Value::Flag(flag))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        self.keep(Value::Integer(number.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        self.keep(Value::Integer(number.into()))
+    }
+
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<Value, E> {
+        self.keep(Value::Integer(number))
+    }
+
+    fn visit_u128<E: de::Error>(self, number: u128) -> Result<Value, E> {
+        self.keep(Value::Integer(i128::try_from(number).unwrap_or(i128::MAX)))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        self.keep(Value::Number(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        self.keep(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.walk.count::<A::Error>(0)?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Seed { walk: self.walk })? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.walk.count::<A::Error>(0)?;
+        let mut map = Vec::new();
+        while let Some((key, at)) = entries.next_key_seed(KeySeed { walk: self.walk })? {
+            let mut node = entries.next_value_seed(Seed { walk: self.walk })?;
+            if matches!(node.value, Value::List(_) | Value::Map(_) | Value::Null) {
+                node.at = at;
+            }
+            map.push(Entry { key, at, node });
+        }
+        Ok(Value::Map(map))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
+        Err(own(TAG))
+    }
+}

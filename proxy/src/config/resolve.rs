@@ -1,0 +1,54 @@
+//! What the file means: walks the tree by the table of keys and builds a [`Config`], or reports every mistake.
+
+mod listener;
+mod names;
+mod pool;
+mod route;
+mod upstream;
+mod url;
+
+pub(super) use names::header_names;
+
+use super::block::Block;
+use super::keys::table;
+use super::outside::Outside;
+use super::problem::{Problem, Report};
+use super::raw::Node;
+use super::{Config, PoolConfig};
+
+/// Builds the configuration.
+///
+/// # Errors
+/// Every mistake in the file.
+pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<Problem>> {
+    let report = Report::default();
+    let root = Block::root(node, &table::ROOT, &report);
+    let admin = root.block("admin");
+    let admin = listener::socket(&admin, "address");
+    let listeners = listener::listeners(&root, admin, outside);
+    let log = listener::log(&root.block("log"));
+    let pools = pool::pools(&root, outside);
+    let (routes, route_settings) = route::routes(&root, &pools);
+    let buffers_total = buffers(&root, &pools);
+    match (admin, report.into_problems()) {
+        (Some(admin), problems) if problems.is_empty() => {
+            Ok(Config { listeners, admin, buffers_total, log, routes, route_settings, pools })
+        }
+        (_, problems) => Err(problems),
+    }
+}
+
+/// The buffers must hold what one request of any pool may take, or it could never be retried.
+fn buffers(root: &Block<'_>, pools: &[PoolConfig]) -> usize {
+    let block = root.block("buffers");
+    let total = block.size("total");
+    for pool in pools {
+        let one = pool.replay_body_max.saturating_add(pool.hold_max);
+        if total < one {
+            let wrong = format!("is less than one request of pool `{}` may take", pool.spec.name);
+            let one = super::units::show_size(one as u64);
+            block.problem("total", wrong, format!("write {one} (its replay_body_max and hold_max) or more"));
+        }
+    }
+    total
+}

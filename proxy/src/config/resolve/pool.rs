@@ -1,0 +1,147 @@
+//! Pools: what the core decides by, and what the adapter needs beside it.
+
+use super::names::check_name;
+use super::upstream::upstreams;
+use super::url::check_path;
+use crate::config::block::{Block, Text};
+use crate::config::outside::Outside;
+use crate::config::units::show_duration;
+use crate::config::{Check, PoolConfig, Reveal};
+use aorta_core::bounds::Ratio;
+use aorta_core::classify::Dialect;
+use aorta_core::outlier::PassiveHealth;
+use aorta_core::pool::PoolSpec;
+use aorta_core::retry::RetryPolicy;
+use aorta_core::retry::backoff::Backoff;
+use aorta_core::retry::budget::BudgetSpec;
+use aorta_core::timeout::Timeouts;
+use std::num::NonZeroU8;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All pools, in the order of the file.
+pub(super) fn pools(root: &Block<'_>, outside: &Outside<'_>) -> Vec<PoolConfig> {
+    let mut pools: Vec<PoolConfig> = Vec::new();
+    for (name, block) in root.named_blocks("pools") {
+        check_name(&name, block.report());
+        // A name that stands twice is reported by the reader; its second pool is read for its mistakes only.
+        let pool = pool(&name, &block, outside);
+        if !pools.iter().any(|other| other.spec.name == name.text) {
+            pools.push(pool);
+        }
+    }
+    pools
+}
+
+fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig {
+    // One balance so far; reading it reports every other.
+    let _: &str = block.choice("balance");
+    let (specs, upstreams): (Vec<_>, Vec<_>) = upstreams(block, outside).into_iter().unzip();
+    let check = block.optional_block("active_health").map(|block| active_health(&block));
+    let retry = block.block("retry");
+    let passive_health = passive_health(&block.block("passive_health"), specs.len());
+    let spec = PoolSpec {
+        name: name.text.to_owned(),
+        upstreams: specs,
+        dialect: if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http },
+        fhir: block.flag("fhir"),
+        check_configured: check.is_some(),
+        passive_health,
+        retry: retry_policy(&retry),
+        timeouts: timeouts(&block.block("timeouts")),
+    };
+    let reveal_upstream = match block.choice("reveal_upstream") {
+        "name" => Reveal::Name,
+        "url" => Reveal::Url,
+        _ => Reveal::Off,
+    };
+    PoolConfig {
+        spec: Arc::new(spec),
+        upstreams,
+        unwrap_envelope: block.flag("unwrap_envelope"),
+        reveal_upstream,
+        check,
+        replay_body_max: retry.size("replay_body_max"),
+        hold_max: retry.size("hold_max"),
+    }
+}
+
+fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {
+    let min_healthy = block.positive("min_healthy");
+    if upstreams > 0 && min_healthy.get() as usize > upstreams {
+        let wrong =
+            format!("{min_healthy} is more than the pool has upstreams, so none could ever be ejected");
+        block.problem("min_healthy", wrong, format!("write less than {}", upstreams.max(2)));
+    }
+    let (ejection, ejection_max) = nested(block, "ejection", "ejection_max");
+    PassiveHealth {
+        consecutive_failures: block.positive("consecutive_failures"),
+        consecutive_app_failures: block.positive("consecutive_app_failures"),
+        success_rate_min: block.share("success_rate_min"),
+        success_rate_requests: block.positive("success_rate_requests"),
+        window: block.duration("window"),
+        ejection,
+        ejection_max,
+        min_healthy,
+        readmit_successes: block.positive("readmit_successes"),
+        dry_run: block.flag("dry_run"),
+    }
+}
+
+fn active_health(block: &Block<'_>) -> Check {
+    let path = block.text("path").map_or("/", |path| path.text);
+    let (plain, _query) = path.split_once('?').unwrap_or((path, ""));
+    let good = if plain.is_empty() { Err("does not start with `/`") } else { check_path(plain) };
+    if let Err(wrong) = good.and_then(|()| check_query(path)) {
+        block.problem("path", wrong, "write a path such as `/metadata`");
+    }
+    Check { path: path.to_owned(), timeout: block.duration("timeout") }
+}
+
+fn check_query(path: &str) -> Result<(), &'static str> {
+    let good = !path.contains('#') && http::uri::PathAndQuery::try_from(path).is_ok();
+    if good { Ok(()) } else { Err("holds a character that must be percent-encoded") }
+}
+
+fn retry_policy(block: &Block<'_>) -> RetryPolicy {
+    let attempts_max = block.count("attempts_max");
+    let ambiguous = block.count("attempts_max_ambiguous");
+    if ambiguous > attempts_max && block.has("attempts_max_ambiguous") {
+        let wrong = format!("{ambiguous} is more than attempts_max ({attempts_max})");
+        block.problem("attempts_max_ambiguous", wrong, format!("write {attempts_max} or less"));
+    }
+    let (base, max) = nested(block, "backoff", "backoff_max");
+    RetryPolicy {
+        attempts_max: attempts(attempts_max),
+        attempts_max_ambiguous: attempts(ambiguous.min(attempts_max)),
+        budget: BudgetSpec {
+            share: Ratio::percent(u8::try_from(block.count("budget_percent")).unwrap_or(100)),
+            min_per_second: block.count("budget_min_per_second"),
+            burst: block.count("budget_burst"),
+        },
+        backoff: Backoff::try_new(base, max).unwrap_or_default(),
+        retry_unconditional_put: block.flag("retry_unconditional_put"),
+    }
+}
+
+/// The table bounds it to what a byte holds and above zero.
+fn attempts(number: u32) -> NonZeroU8 {
+    u8::try_from(number).ok().and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MIN)
+}
+
+fn timeouts(block: &Block<'_>) -> Timeouts {
+    let (attempt, request) = nested(block, "attempt", "request");
+    let (connect, _) = nested(block, "connect", "attempt");
+    Timeouts { connect: connect.min(attempt), attempt, request, idle: block.duration("idle") }
+}
+
+/// Two times of which the first lies within the second. Written so, it is a mistake if it does not; a default
+/// gives way to what was written.
+fn nested(block: &Block<'_>, inner: &str, outer: &str) -> (Duration, Duration) {
+    let (within, limit) = (block.duration(inner), block.duration(outer));
+    if within > limit && block.has(inner) {
+        let wrong = format!("{} is longer than {outer} ({})", show_duration(within), show_duration(limit));
+        block.problem(inner, wrong, format!("write less, or raise {outer}"));
+    }
+    (within.min(limit), limit)
+}

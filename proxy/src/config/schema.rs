@@ -1,0 +1,99 @@
+//! The configuration's JSON Schema (draft 2020-12), for editors: made from the table of keys.
+//!
+//! It says less than `check`: what one key may hold, not how keys and files fit together.
+
+use super::keys::{Change, Key, Kind, Need, table};
+use super::units::{DURATION_PATTERN, SIZE_PATTERN, show_duration, show_size};
+use serde_json::{Map, Value, json};
+
+/// The schema of the whole file.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = object(&table::ROOT);
+    if let Value::Object(map) = &mut schema {
+        map.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".to_owned(), json!("Aorta proxy configuration"));
+    }
+    schema
+}
+
+fn object(keys: &[Key]) -> Value {
+    let properties: Map<_, _> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<_> = keys.iter().filter(|key| key.required()).map(|key| key.name).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn property(key: &Key) -> Value {
+    let mut value = kind(&key.kind);
+    if let Value::Object(map) = &mut value {
+        let applies = match key.change {
+            Change::Live => "A reload applies it.",
+            Change::Restart => "A restart applies it.",
+        };
+        map.insert("description".to_owned(), json!(format!("{} {}{applies}", key.doc, bounds(&key.kind))));
+        if let Some(default) = default(&key.kind) {
+            map.insert("default".to_owned(), default);
+        }
+    }
+    value
+}
+
+/// Bounds that a pattern cannot say.
+fn bounds(kind: &Kind) -> String {
+    match kind {
+        Kind::Duration { min, max, .. } => format!("{} to {}. ", show_duration(*min), show_duration(*max)),
+        Kind::Size { min, max, .. } => format!("{} to {}. ", show_size(*min), show_size(*max)),
+        _ => String::new(),
+    }
+}
+
+fn kind(kind: &Kind) -> Value {
+    let named = |value: Value| json!({"type": "object", "additionalProperties": value});
+    match kind {
+        Kind::Text { like, .. } => json!({"type": "string", "examples": [like]}),
+        Kind::Choice { words, .. } => json!({"enum": words}),
+        Kind::Flag { .. } => json!({"type": "boolean"}),
+        Kind::Count { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Kind::Share { .. } => share(),
+        Kind::Duration { .. } => json!({"type": "string", "pattern": DURATION_PATTERN}),
+        Kind::Size { .. } => json!({"type": "string", "pattern": SIZE_PATTERN}),
+        Kind::Texts { like } => json!({"type": "array", "items": {"type": "string", "examples": [like]}}),
+        Kind::Words { words } => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
+        Kind::Headers => named(json!({"type": "string"})),
+        Kind::SecretHeaders => named(json!({"oneOf": [{"type": "string"}, one("file"), one("env")]})),
+        Kind::Access => json!({"oneOf": [{"enum": ["all", "errors", "none"]}, sampled()]}),
+        Kind::Block(keys) | Kind::OptionalBlock(keys) => object(keys),
+        Kind::Blocks(keys) => json!({"type": "array", "minItems": 1, "items": object(keys)}),
+        Kind::NamedBlocks(keys) => {
+            json!({"type": "object", "minProperties": 1, "additionalProperties": object(keys)})
+        }
+    }
+}
+
+fn share() -> Value {
+    json!({"type": "number", "minimum": 0, "maximum": 1})
+}
+
+fn sampled() -> Value {
+    let properties = json!({"sampled": share()});
+    json!({"type": "object", "properties": properties, "required": ["sampled"], "additionalProperties": false})
+}
+
+fn one(source: &str) -> Value {
+    let properties = Map::from_iter([(source.to_owned(), json!({"type": "string"}))]);
+    json!({"type": "object", "properties": properties, "required": [source], "additionalProperties": false})
+}
+
+fn default(kind: &Kind) -> Option<Value> {
+    Some(match kind {
+        Kind::Text { need: Need::Default(text), .. } => json!(text),
+        Kind::Choice { default, .. } => json!(default),
+        Kind::Flag { default } => json!(default),
+        Kind::Count { default, .. } => json!(default),
+        Kind::Share { default } => json!(default),
+        Kind::Duration { default, .. } => json!(show_duration(*default)),
+        Kind::Size { default, .. } => json!(show_size(*default)),
+        Kind::Access => json!("all"),
+        _ => return None,
+    })
+}

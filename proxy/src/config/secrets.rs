@@ -1,0 +1,127 @@
+//! Header values that nobody may see: read from a file or the environment, never written in the configuration,
+//! and marked so that no `Debug` shows them.
+
+use super::block::{Block, Text, entries, join};
+use super::outside::Outside;
+use super::problem::{Report, quoted};
+use super::raw::{Node, Value};
+use super::resolve::header_names;
+use http::header::{self, HeaderName, HeaderValue};
+
+/// What the proxy writes itself, or must not let stand between it and the upstream.
+static OWN: [HeaderName; 9] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// The headers at a key, each with its value read; all values are marked sensitive.
+pub(super) fn headers(block: &Block<'_>, key: &str, outside: &Outside<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (written, name, node) in header_names(block, key) {
+        let report = block.report();
+        if OWN.contains(&name) {
+            report.add(written.at, &written.path, "is a header the proxy sets itself", "remove it");
+        } else if let Some(mut value) = value(&written, &name, node, report, outside) {
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+    }
+    headers
+}
+
+fn value(
+    written: &Text<'_>,
+    name: &HeaderName,
+    node: &Node,
+    report: &Report,
+    outside: &Outside<'_>,
+) -> Option<HeaderValue> {
+    let shape = "write `{env: VARIABLE}` or `{file: PATH}`";
+    match &node.value {
+        Value::Text(_) if is_secret(name) => {
+            report.add(node.at, &written.path, "holds a secret in plain sight", shape);
+            None
+        }
+        Value::Text(text) => header_value(text.as_bytes()).or_else(|| {
+            report.add(node.at, &written.path, "is no header value", "write visible ASCII characters");
+            None
+        }),
+        Value::Map(_) => secret(written, node, report, outside),
+        Value::Integer(_) | Value::Number(_) | Value::Flag(_) if !is_secret(name) => {
+            report.add(node.at, &written.path, format!("is {}", node.value.what()), "put it in quotes");
+            None
+        }
+        other => {
+            report.add(node.at, &written.path, format!("is {}", other.what()), shape);
+            None
+        }
+    }
+}
+
+fn secret(written: &Text<'_>, node: &Node, report: &Report, outside: &Outside<'_>) -> Option<HeaderValue> {
+    let [entry] = entries(node, &written.path, report) else {
+        report.add(node.at, &written.path, "needs one source", "write `{env: VARIABLE}` or `{file: PATH}`");
+        return None;
+    };
+    let path = join(&written.path, &entry.key);
+    let from = match (entry.key.as_str(), &entry.node.value) {
+        ("env", Value::Text(variable)) => from_environment(variable, outside),
+        ("file", Value::Text(file)) => from_file(file, outside),
+        ("env" | "file", other) => Err((format!("is {}", other.what()), "write a name as text")),
+        _ => Err(("is no source of secrets".to_owned(), "write `{env: VARIABLE}` or `{file: PATH}`")),
+    };
+    from.map_err(|(wrong, right)| report.add(entry.node.at, &path, wrong, right)).ok()
+}
+
+type Wrong = (String, &'static str);
+
+fn from_environment(variable: &str, outside: &Outside<'_>) -> Result<HeaderValue, Wrong> {
+    match (outside.variable)(variable) {
+        None => Err((
+            format!("the environment has no {}", quoted(variable)),
+            "set it for the proxy's process, or use `{file: PATH}`",
+        )),
+        Some(value) => checked(value.as_bytes(), &quoted(variable)),
+    }
+}
+
+fn from_file(file: &str, outside: &Outside<'_>) -> Result<HeaderValue, Wrong> {
+    match outside.read(file) {
+        Err(error) => {
+            Err((format!("{} cannot be read ({error})", quoted(file)), "name a file the proxy may read"))
+        }
+        Ok(bytes) => checked(&bytes, &quoted(file)),
+    }
+}
+
+/// Editors end a file with a line break that is no part of the secret.
+fn checked(bytes: &[u8], source: &str) -> Result<HeaderValue, Wrong> {
+    let trimmed = bytes.trim_ascii();
+    if trimmed.is_empty() {
+        return Err((format!("{source} is empty"), "put the secret there"));
+    }
+    header_value(trimmed).ok_or_else(|| {
+        (format!("{source} holds what no header can carry"), "put one line of visible ASCII there")
+    })
+}
+
+fn header_value(bytes: &[u8]) -> Option<HeaderValue> {
+    let visible = bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    if visible { HeaderValue::from_bytes(bytes.trim_ascii()).ok() } else { None }
+}
+
+/// The name promises a credential.
+fn is_secret(name: &HeaderName) -> bool {
+    let known = ["authorization", "proxy-authorization", "cookie"].contains(&name.as_str());
+    known
+        || ["key", "token", "secret", "password", "auth", "credential"]
+            .iter()
+            .any(|word| name.as_str().contains(word))
+}
