@@ -152,7 +152,7 @@ mod tests {
         for (text, expected) in [
             ("", "the body is not JSON: line 1, column 0"),
             ("{\n x", "the body is not JSON: line 2, column 2"),
-            (deep.as_str(), "the body is not JSON: line 1, column 154"),
+            (deep.as_str(), "the body is not JSON: line 1, column 157"),
             ("[]", "the body is no JSON object"),
             ("{}", "resourceType is missing or names no resource type of FHIR R4"),
             (r#"{"resourceType":7}"#, "resourceType is missing or names no resource type of FHIR R4"),

@@ -13,7 +13,7 @@ use super::parameter::{self, Kind, Parameter};
 /// | kind | `sys` | `val` |
 /// | --- | --- | --- |
 /// | token | the system, or nothing | the code or value |
-/// | string | the text as it is written | the text folded |
+/// | string | the text as it is written | the text folded; of a `text`, each beginning of a word on its own as well |
 /// | date | the first moment | the last moment |
 /// | reference | the target's id, or nothing | `Type/id`, or the whole reference |
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,12 @@ fn extract(parameter: &'static Parameter, value: &Value, rows: &mut Vec<Row>) {
     let mut push = |sys: String, val: String| rows.push(Row { param: parameter.name, sys, val });
     match parameter.kind {
         Kind::Token => tokens(value, parameter.system, &mut push),
-        Kind::String => texts(value, &mut |text| push(text.to_owned(), fold(text))),
+        Kind::String => {
+            texts(value, &mut |text| push(text.to_owned(), fold(text)));
+            if let Some(text) = value.get("text").and_then(Value::as_str) {
+                later_words(&fold(text), &mut |words| push(String::new(), words.to_owned()));
+            }
+        }
         Kind::Date => {
             if let Some(Interval { low, high }) = interval(value) {
                 push(low.to_string(), high.to_string());
@@ -125,6 +130,12 @@ fn texts(value: &Value, found: &mut impl FnMut(&str)) {
         }
         _ => {}
     }
+}
+
+/// What follows each blank: a name that is one text is found by the family name at its end, too.
+fn later_words(folded: &str, found: &mut impl FnMut(&str)) {
+    const WORDS_MAX: usize = 8;
+    folded.match_indices(' ').take(WORDS_MAX).for_each(|(blank, _)| found(&folded[blank + 1..]));
 }
 
 /// A date, dateTime or instant, or a Period. What is no date is not found by date.

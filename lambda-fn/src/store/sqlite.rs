@@ -51,7 +51,7 @@ impl Sqlite {
             permits: Semaphore::new(CONNECTIONS_MAX),
         };
         let store = Self { pool: Arc::new(pool) };
-        store.run(|connection| prepare(connection)).await?;
+        store.run(prepare).await?;
         Ok(store)
     }
 
