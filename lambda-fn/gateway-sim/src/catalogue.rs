@@ -75,6 +75,12 @@ pub const HEADERS_TOO_LARGE: GatewayAnswer = answer(
 /// A raw `|`, `{` or `}` in the query. AWS documents that it is not supported; the body is our choice.
 pub const BAD_REQUEST: GatewayAnswer =
     answer(StatusCode::BAD_REQUEST, "BadRequestException", r#"{"message":"Bad Request"}"#);
+/// A payload that the non-proxy integration cannot pass on as an event, because it is no JSON.
+pub const BAD_REQUEST_BODY: GatewayAnswer = answer(
+    StatusCode::BAD_REQUEST,
+    "BadRequestException",
+    r#"{"message": "Could not parse request body into json"}"#,
+);
 
 /// The body of `/ping` and `/sping`, which AWS reserves for its own health check.
 pub const PING_BODY: &str = "healthy";
@@ -155,6 +161,7 @@ mod tests {
             URI_TOO_LONG.body,
             HEADERS_TOO_LARGE.body,
             BAD_REQUEST.body,
+            BAD_REQUEST_BODY.body,
             OUTCOME_UNAVAILABLE,
             OUTCOME_INTERNAL,
             OUTCOME_FORBIDDEN,

@@ -15,6 +15,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
+use self::checks::Found;
 use crate::catalogue::{self, GatewayAnswer};
 use crate::config::{Config, Integration};
 use crate::counters::Counters;
@@ -183,11 +184,33 @@ impl Gateway {
                 return (response, true);
             }
         };
+        let event = match self.event_of(head, found, payload, ids, peer, now) {
+            Ok(event) => event,
+            Err(answer) => return (catalogue::gateway(answer), false),
+        };
+        self.counters.invocation();
+        let outcome = pool.invoke(event, &ids.request, &ids.trace, method);
+        let outcome = tokio::time::timeout(self.config.integration_timeout, outcome).await;
+        (self.response_of(outcome.map(Result::ok)), true)
+    }
+
+    fn event_of(
+        &self,
+        head: &Parts,
+        found: Found<'_>,
+        payload: Bytes,
+        ids: &RequestIds,
+        peer: &Peer,
+        now: SystemTime,
+    ) -> Result<Bytes, GatewayAnswer> {
         let event = match self.config.integration {
             Integration::Envelope if payload.is_empty() => Bytes::from_static(b"{}"),
-            Integration::Envelope => payload,
+            Integration::Envelope => match serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
+                Ok(_) => payload,
+                Err(_) => return Err(catalogue::BAD_REQUEST_BODY),
+            },
             Integration::Proxy => proxy_event(&Accepted {
-                method,
+                method: head.method.as_str(),
                 path_with_stage: head.uri.path(),
                 path: found.path,
                 query: found.query,
@@ -203,13 +226,7 @@ impl Gateway {
             })
             .into(),
         };
-        if event.len() > EVENT_BYTES_MAX {
-            return (catalogue::gateway(catalogue::REQUEST_TOO_LONG), false);
-        }
-        self.counters.invocation();
-        let outcome = pool.invoke(event, &ids.request, &ids.trace, method);
-        let outcome = tokio::time::timeout(self.config.integration_timeout, outcome).await;
-        (self.response_of(outcome.map(Result::ok)), true)
+        if event.len() > EVENT_BYTES_MAX { Err(catalogue::REQUEST_TOO_LONG) } else { Ok(event) }
     }
 
     fn response_of(&self, outcome: Result<Option<Outcome>, tokio::time::error::Elapsed>) -> Response<Bytes> {

@@ -24,6 +24,39 @@
 //! | [`control`] | the plain HTTP port that orders faults and tells the counters |
 //! | [`certificates`] | a local authority and a certificate for each host |
 //!
+//! # Running it
+//! ```text
+//! aorta-gateway-sim certificates --directory certificates --host a1.execute-api.us-east-1.amazonaws.com
+//! aorta-gateway-sim --config virginia.yaml
+//! ready region=us-east-1 address=127.0.0.1:9443 control=127.0.0.1:9543
+//! curl -X PUT localhost:9543/fault -d '{"kind": "reset_inside", "ratio": 0.5, "paths": "/Patient"}'
+//! ```
+//! The ready line is the only thing on standard output; the log goes to standard error. Exit status 78 means an
+//! unusable configuration. [`config::Config`] has every key:
+//! ```yaml
+//! region: us-east-1
+//! address: 127.0.0.1:9443                 # port 0: a free one, told in the ready line
+//! control: 127.0.0.1:9543                 # loopback only
+//! host: a1.execute-api.us-east-1.amazonaws.com
+//! stage: Server1
+//! certificate: certificates/a1.execute-api.us-east-1.amazonaws.com.pem
+//! private_key: certificates/a1.execute-api.us-east-1.amazonaws.com.key
+//! integration: proxy                      # or envelope: GET at the stage root, whatever the function returns as 200
+//! unmapped: ["DELETE /Patient"]           # answer Missing Authentication Token
+//! api_key: ""
+//! latency: 0ms
+//! throttle: {rate: 10000, burst: 5000}
+//! integration_timeout: 29s                # 504 beyond it; the function runs on
+//! function:                               # or answer: {file: F, content_type: application/fhir+json}
+//!   program: aorta-fhir
+//!   arguments: []
+//!   environment: {AORTA_FHIR_DATABASE: "sqlite:records.sqlite"}
+//!   concurrency: 4
+//!   timeout: 29s                          # its process is killed beyond it: 502
+//! log: info
+//! ```
+//! [`control`] lists the control port's requests, [`fault::Kind`] every fault and whether the function has run.
+//!
 //! # Life of a function process
 //! Each process has a Runtime API listener of its own and gets one event at a time. A process that ends is started
 //! again; one that exceeds the function's time limit is killed; all are killed when the region stops. When the

@@ -1,7 +1,5 @@
 //! The function's processes: their environment, their deaths, their limits.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::client::{connect, exchange_on};
@@ -11,14 +9,18 @@ async fn pid(sim: &crate::harness::Sim) -> u32 {
     sim.get("/Server1/pid").await.unwrap().text().parse().unwrap()
 }
 
-/// Waits until a process is gone.
+/// Waits until a process has ended; whether its parent has collected it is another matter.
 pub(crate) async fn gone(pid: u32) {
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+    };
     let poll = async {
-        while Path::new(&format!("/proc/{pid}")).exists() {
+        while runs() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(BOUND, poll).await.expect("the process is still there");
+    tokio::time::timeout(BOUND, poll).await.expect("the process still runs");
 }
 
 #[tokio::test]
@@ -63,14 +65,16 @@ async fn the_envelope_integration_passes_everything_through_as_200() {
     assert!(reply.json()["body"].is_string());
     let reply = sim.get("/Server1/Patient").await.unwrap();
     assert_eq!((reply.status, reply.body.len()), (403, 42));
+    let reply = sim.send("GET", "/Server1", "", b"no json").await.unwrap();
+    assert_eq!((reply.status, reply.header("x-amzn-errortype")), (400, "BadRequestException"));
     sim.region.stop().await;
 }
 
 #[tokio::test]
 async fn the_envelope_integration_tells_a_failed_function_as_200_with_its_error() {
-    let sim = start("concurrency: 1\n  environment: {FAIL: error}", "integration: envelope").await;
+    let sim = start("concurrency: 1", "integration: envelope").await;
     for failure in ["error", "exit"] {
-        // The envelope integration has no path to choose a behaviour by; a query does not reach the function either.
+        // The event is the payload alone, so that is where the function finds what to do.
         let body = format!(r#"{{"path":"/{failure}"}}"#);
         let reply =
             sim.send("GET", "/Server1", "content-type: application/json\r\n", body.as_bytes()).await.unwrap();
