@@ -88,6 +88,8 @@ enum Phase {
     Attempting(Choice),
     /// The answer's head went to the client, its body is on the way.
     Streaming(Choice),
+    /// Aorta has answered while an attempt was out; its end is booked when the exchange closes.
+    Interrupted(Choice, Refusal),
     /// Nothing more will happen.
     Ended(End),
 }
@@ -129,7 +131,7 @@ impl Exchange {
     }
 
     /// The body has outgrown what is kept, so from now on the request can be sent only once.
-    pub fn body_is_gone(&mut self) {
+    pub const fn body_is_gone(&mut self) {
         self.terms.replayable = false;
     }
 
@@ -187,7 +189,7 @@ impl Exchange {
     ) -> Verdict {
         let class = classify::classify(pool.spec().dialect, facts);
         if class == Class::Answered && !whole {
-            return self.stream(now);
+            return self.stream(pool, now);
         }
         if !self.settle(pool, class, facts.retry_after, now, rng) {
             return Verdict::Refuse(Refusal::BadAnswer);
@@ -234,6 +236,12 @@ impl Exchange {
             Phase::Streaming(choice) => {
                 pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
             }
+            Phase::Interrupted(choice, refusal) => {
+                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
+                self.attempts.end_last(Class::ClientFault, now);
+                self.phase = Phase::Ended(End::Refused(refusal));
+                return;
+            }
             Phase::Choosing => {}
             Phase::Ended(_) => return,
         }
@@ -242,7 +250,12 @@ impl Exchange {
 
     /// Ends the exchange with an answer of Aorta's own that no attempt caused.
     pub fn refuse(&mut self, refusal: Refusal) -> Refusal {
-        self.phase = Phase::Ended(End::Refused(refusal));
+        self.phase = match self.phase {
+            Phase::Attempting(choice) | Phase::Streaming(choice) | Phase::Interrupted(choice, _) => {
+                Phase::Interrupted(choice, refusal)
+            }
+            Phase::Choosing | Phase::Ended(_) => Phase::Ended(End::Refused(refusal)),
+        };
         refusal
     }
 
@@ -256,10 +269,10 @@ impl Exchange {
         Receipt { end, attempts: self.attempts, denial: self.denial }
     }
 
-    fn stream(&mut self, now: Timestamp) -> Verdict {
+    fn stream(&mut self, pool: &mut Pool, now: Timestamp) -> Verdict {
         if let Phase::Attempting(choice) = self.phase {
             self.attempts.end_last(Class::Answered, now);
-            self.phase = Phase::Streaming(choice);
+            self.phase = Phase::Streaming(pool.release_probe(choice));
         }
         Verdict::Forward
     }
@@ -278,11 +291,21 @@ impl Exchange {
         rng: &mut Rng,
     ) -> bool {
         let Phase::Attempting(choice) = self.phase else { return false };
-        pool.settle(choice, self.outcome(class, retry_after), now, rng);
+        let proves_nothing = class == Class::TimedOut && self.was_cut_short(pool);
+        let taught = if proves_nothing { Class::ClientFault } else { class };
+        pool.settle(choice, self.outcome(taught, retry_after), now, rng);
         self.attempts.end_last(class, now);
         self.phase = Phase::Choosing;
         self.ambiguous |= class.repeat() == Repeat::SafeOrIdempotent;
         true
+    }
+
+    /// The last attempt had less than half of the usual time, because earlier ones used up the request's: its
+    /// silence says nothing about its upstream.
+    fn was_cut_short(&self, pool: &Pool) -> bool {
+        let timeouts = pool.spec().timeouts;
+        let usual = timeouts.attempt.min(timeouts.request);
+        self.attempts.last().is_some_and(|last| last.started.until(self.deadline) < usual / 2)
     }
 
     const fn outcome(&self, class: Class, retry_after: Option<Duration>) -> Outcome {
@@ -306,8 +329,8 @@ impl Exchange {
             not_before,
             deadline: self.deadline,
         };
-        let upstream = self.attempts.last().map_or(0, |last| last.upstream);
-        let free = class == Class::Unsent || pool.is_out(upstream);
+        let left_freely = |last: &AttemptRecord| pool.is_left_freely(last.upstream, last.started);
+        let free = class == Class::Unsent || self.attempts.last().is_some_and(left_freely);
         let verdict = retry::allowed(&policy, &facts)
             .and_then(|()| if free || pool.budget().withdraw(now) { Ok(()) } else { Err(Denial::Budget) });
         match verdict {

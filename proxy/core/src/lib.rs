@@ -14,6 +14,7 @@
 //! 6. [`classify`]: what an upstream's answer, or its silence, means.
 //! 7. [`retry`]: whether the request may be tried again, and when.
 //! 8. [`receipt`]: what is booked when the exchange closes.
+//! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
 pub mod balance;
 pub mod bounds;
@@ -25,6 +26,7 @@ pub mod pool;
 pub mod receipt;
 pub mod retry;
 pub mod route;
+pub mod simulate;
 pub mod time;
 pub mod timeout;
 pub mod upstream;

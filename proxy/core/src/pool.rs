@@ -191,9 +191,13 @@ impl Pool {
         &mut self.budget
     }
 
-    /// Out of rotation while others are in: leaving such an upstream amplifies nothing.
-    pub(crate) fn is_out(&self, upstream: usize) -> bool {
-        !self.panic && self.upstreams.get(upstream).is_some_and(|held| !held.health.in_rotation())
+    /// Out of rotation while others are in, or put out since the attempt began: leaving such an upstream
+    /// amplifies nothing. A frozen region's last attempts end when it may be back already.
+    pub(crate) fn is_left_freely(&self, upstream: usize, since: Timestamp) -> bool {
+        let left = |held: &Upstream| {
+            !held.health.in_rotation() || held.ejected_at.is_some_and(|ejected_at| ejected_at >= since)
+        };
+        !self.panic && self.upstreams.get(upstream).is_some_and(left)
     }
 
     fn review_panic(&mut self) {

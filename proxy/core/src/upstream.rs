@@ -107,6 +107,8 @@ pub struct Upstream {
     /// Ejections not yet forgiven; the exponent of the next one's length.
     pub(crate) ejections: u32,
     pub(crate) changed: Timestamp,
+    pub(crate) ejected_at: Option<Timestamp>,
+    pub(crate) probed_at: Timestamp,
     pub(crate) skip_until: Timestamp,
     pub(crate) bias_until: Timestamp,
     pub(crate) in_flight: u32,
@@ -122,6 +124,8 @@ impl Upstream {
             epoch: 0,
             ejections: 0,
             changed: now,
+            ejected_at: None,
+            probed_at: now,
             skip_until: Timestamp::ZERO,
             bias_until: Timestamp::ZERO,
             in_flight: 0,

@@ -56,12 +56,25 @@ impl Pool {
         let (upstream, tier) = self.candidate(wish, now)?;
         let held = &mut self.upstreams[upstream];
         held.in_flight += 1;
+        held.probed_at = if tier == Tier::Probe { now } else { held.probed_at };
         if tier == Tier::Probe
             && let Health::Probing { busy, .. } = &mut held.health
         {
             *busy = true;
         }
         Some(Choice { upstream, tier, epoch: held.epoch })
+    }
+
+    /// The probe has its answer's head: what follows may stream for hours, so the next probe need not wait.
+    pub(crate) fn release_probe(&mut self, choice: Choice) -> Choice {
+        if let Some(held) = self.upstreams.get_mut(choice.upstream)
+            && choice.is_probe()
+            && held.epoch == choice.epoch
+            && let Health::Probing { busy, .. } = &mut held.health
+        {
+            *busy = false;
+        }
+        Choice { tier: Tier::LastResort, ..choice }
     }
 
     /// Somebody who was not tried yet could be asked.
@@ -116,12 +129,15 @@ impl Pool {
     fn due_probe(&self, wish: Wish<'_>, now: Timestamp) -> Option<usize> {
         // A pool that sees only writes must probe too: after one more ejection's length a write does it.
         let patience = self.spec.passive_health.ejection;
-        self.upstreams.iter().position(|held| match held.health {
+        let due = |held: &Upstream| match held.health {
             Health::Probing { busy: false, since, .. } => {
                 now >= held.skip_until && (wish.may_probe || now >= since + patience)
             }
             _ => false,
-        })
+        };
+        // In turn: one whose probes come to nothing must not keep another waiting.
+        let waiting = self.upstreams.iter().enumerate().filter(|(_, held)| due(held));
+        waiting.min_by_key(|(_, held)| held.probed_at).map(|(index, _)| index)
     }
 
     fn open_probes(&mut self, now: Timestamp) {

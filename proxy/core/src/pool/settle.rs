@@ -1,6 +1,6 @@
 //! What an attempt taught the pool: ejection, probation, readmission.
 
-use super::{Choice, Guard, Pool, PoolEvent};
+use super::{Choice, Guard, Pool, PoolEvent, Tier};
 use crate::classify::{Class, Evidence};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
@@ -54,7 +54,7 @@ impl Pool {
         {
             *busy = false;
         }
-        self.heed_throttle(choice.upstream, outcome, now);
+        self.heed_throttle(choice, outcome, now);
         if !current {
             return;
         }
@@ -83,14 +83,16 @@ impl Pool {
         }
     }
 
-    fn heed_throttle(&mut self, upstream: usize, outcome: Outcome, now: Timestamp) {
+    fn heed_throttle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp) {
         let asked = outcome.retry_after.unwrap_or(THROTTLE_PAUSE).min(THROTTLE_PAUSE_MAX);
-        let held = &mut self.upstreams[upstream];
+        let held = &mut self.upstreams[choice.upstream];
         match outcome.class {
             Class::Throttled => held.skip_until = held.skip_until.max(now + asked),
             Class::QuotaExceeded => {
                 held.skip_until = held.skip_until.max(now + self.spec.passive_health.ejection_max);
             }
+            // It was asked although it throttles, and serves: its pause is over, others' may not be.
+            Class::Answered if choice.tier == Tier::Throttled => held.skip_until = now,
             Class::AppThrottled => held.bias_until = held.bias_until.max(now + asked),
             _ => {}
         }
@@ -153,9 +155,8 @@ impl Pool {
     fn on_suspicion(&mut self, upstream: usize, client: u64, now: Timestamp, rng: &mut Rng) {
         let held = &mut self.upstreams[upstream];
         match held.health {
-            Health::Healthy => {}
-            // A probe that is denied proves nothing new, and must not leave the upstream half open for ever.
-            Health::Probing { .. } => return self.eject(upstream, EjectReason::ProbeFailed, now, rng),
+            // A denied probe is verified like any denial, or one mis-keyed client could keep a region out.
+            Health::Healthy | Health::Probing { .. } => {}
             Health::Degraded { .. } | Health::Ejected { .. } => return,
         }
         if self.spec.check_configured {
@@ -171,6 +172,7 @@ impl Pool {
         }
         match held.suspicion {
             Suspicion::OneClient { client: other } if other != client => {
+                held.suspicion = Suspicion::None;
                 self.eject(upstream, EjectReason::DeniedEveryClient, now, rng);
             }
             _ => held.suspicion = Suspicion::OneClient { client },
@@ -193,6 +195,7 @@ impl Pool {
             held.forgive(policy.window, now);
             let length = jittered(policy.ejection_after(held.ejections), policy.ejection_max, rng);
             held.ejections = held.ejections.saturating_add(1);
+            held.ejected_at = Some(now);
             let until = now + length;
             held.enter(Health::Ejected { reason, until, successes: 0 }, now);
             self.events.push(PoolEvent::Ejected { upstream, reason, until, enforced: true });

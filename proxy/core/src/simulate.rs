@@ -1,0 +1,96 @@
+//! A virtual day in a second: seeded traffic and seeded weather around the real [`Exchange`] and [`Pool`].
+//!
+//! Nothing is imitated but the world outside: requests arrive, upstreams answer, fail or stay silent, clients
+//! leave, and the decisions in between are the very code that serves patients. One queue orders everything by
+//! virtual time, so a seed replays a run exactly.
+//!
+//! 1. [`scenario`]: what a run is given: traffic, and a sky over each upstream.
+//! 2. [`weather`]: what upstreams do to requests; the fault catalogue.
+//! 3. `queue`: what happens next.
+//! 4. `world`: the runner; it speaks to the core exactly as the adapter does.
+//! 5. [`report`]: what came of it.
+//!
+//! [`Exchange`]: crate::exchange::Exchange
+//! [`Pool`]: crate::pool::Pool
+
+mod queue;
+pub mod report;
+pub mod scenario;
+pub mod weather;
+mod world;
+
+use crate::classify::Class;
+use crate::exchange::Attempt;
+use crate::pool::{CheckResult, Pool, PoolEvent};
+use crate::receipt::Receipt;
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+use report::Report;
+use scenario::{Request, Scenario};
+
+/// One thing that happened, and the pool right after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The pool as it stands now.
+    pub pool: &'a Pool,
+    /// What.
+    pub what: What<'a>,
+}
+
+/// What a step was.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// A request came in.
+    Opened {
+        /// Which.
+        request: Request,
+    },
+    /// An attempt went out.
+    Chosen {
+        /// For which request.
+        request: Request,
+        /// Where to, and how long it may take.
+        attempt: Attempt,
+        /// The upstream will run the request, or may have run it for all that can be known.
+        executes: bool,
+    },
+    /// An attempt was judged.
+    Judged {
+        /// For which request.
+        request: Request,
+        /// What the core made of it.
+        class: Class,
+        /// What follows.
+        verdict: Verdict,
+    },
+    /// An exchange closed.
+    Closed {
+        /// Which.
+        request: Request,
+        /// What happened.
+        receipt: &'a Receipt,
+        /// How often upstreams ran the request.
+        executions: u32,
+    },
+    /// The pool had something to tell.
+    Told {
+        /// What.
+        event: PoolEvent,
+    },
+    /// The proxy's own check came back.
+    Checked {
+        /// From where.
+        upstream: usize,
+        /// With what.
+        result: CheckResult,
+    },
+}
+
+/// Runs a scenario to its end: arrivals stop after its span, and everything that is out comes home.
+///
+/// The watcher sees every step; the same scenario and seed give the same steps.
+pub fn run(scenario: &Scenario, seed: u64, watch: &mut dyn FnMut(&Step<'_>)) -> Report {
+    world::World::new(scenario, seed, watch).run()
+}

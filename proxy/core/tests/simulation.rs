@@ -1,0 +1,75 @@
+//! The core under seeded weather: what must always hold, checked after every step of every run.
+//!
+//! `AORTA_SIM_SEEDS=n` runs n seeds instead of 256; `AORTA_SIM_SEED=x` replays one.
+
+#[path = "simulation/directed.rs"]
+mod directed;
+#[path = "simulation/random.rs"]
+mod random;
+#[path = "simulation/request_laws.rs"]
+mod request_laws;
+#[path = "simulation/upstream_laws.rs"]
+mod upstream_laws;
+
+use aorta_core::simulate::report::Report;
+use aorta_core::simulate::scenario::Scenario;
+use aorta_core::simulate::{Step, run};
+use request_laws::RequestLaws;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use upstream_laws::UpstreamLaws;
+
+const SEEDS: u64 = 256;
+
+/// Runs a scenario under all laws.
+fn lawful(scenario: &Scenario, seed: u64) -> Report {
+    let mut requests = RequestLaws::new(scenario);
+    let mut upstreams = UpstreamLaws::new(scenario);
+    let report = run(scenario, seed, &mut |step: &Step<'_>| {
+        upstreams.watch(step, &requests);
+        requests.watch(step);
+    });
+    requests.at_rest(&report);
+    upstreams.at_rest();
+    report
+}
+
+#[expect(clippy::disallowed_methods, reason = "a failing seed must be replayable from the command line")]
+fn from_environment(key: &str) -> Option<u64> {
+    std::env::var(key).ok().map(|value| value.parse().expect("a seed is a number"))
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    match from_environment("AORTA_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_environment("AORTA_SIM_SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+#[test]
+fn every_law_holds_in_every_weather() {
+    let (mut requests, mut lost, mut rescued, mut ejections) = (0, 0, 0, 0);
+    for seed in seeds() {
+        let scenario = random::scenario(seed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let report = lawful(&scenario, seed);
+            let again = run(&scenario, seed, &mut |_| {});
+            assert_eq!(report.trace, again.trace, "the same seed took another course");
+            report
+        }));
+        let Ok(report) = outcome else {
+            eprintln!("seed {seed} breaks a law in {scenario:#?}");
+            panic!("replay: AORTA_SIM_SEED={seed} cargo test -p aorta-core --test simulation every_law");
+        };
+        requests += report.requests;
+        lost += report.lost;
+        rescued += report.rescued;
+        ejections += report.ejections.len();
+    }
+    println!("{requests} requests, {rescued} rescued, {lost} lost, {ejections} ejections");
+}
+
+#[test]
+fn another_seed_takes_another_course() {
+    let scenario = random::scenario(1);
+    assert_ne!(run(&scenario, 1, &mut |_| {}).trace, run(&scenario, 2, &mut |_| {}).trace);
+}

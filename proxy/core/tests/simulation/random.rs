@@ -1,0 +1,119 @@
+//! A scenario from a seed: any pool, any policy, any weather.
+
+use aorta_core::bounds::Ratio;
+use aorta_core::classify::Dialect;
+use aorta_core::outlier::PassiveHealth;
+use aorta_core::pool::PoolSpec;
+use aorta_core::retry::RetryPolicy;
+use aorta_core::retry::backoff::Backoff;
+use aorta_core::retry::budget::BudgetSpec;
+use aorta_core::simulate::scenario::{Burst, Scenario, Sky, Spell, Traffic};
+use aorta_core::simulate::weather::Weather;
+use aorta_core::time::Timestamp;
+use aorta_core::timeout::Timeouts;
+use aorta_core::upstream::UpstreamSpec;
+use fastrand::Rng;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) fn scenario(seed: u64) -> Scenario {
+    let mut rng = Rng::with_seed(seed);
+    let span = Duration::from_secs(rng.u64(10..50));
+    let upstreams = rng.usize(1..=5);
+    let skies = (0..upstreams).map(|_| sky(&mut rng, span)).collect();
+    Scenario { pool: Arc::new(pool(&mut rng, upstreams)), traffic: traffic(&mut rng, span), skies, span }
+}
+
+pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamSpec> {
+    let spec = |(index, weight)| UpstreamSpec {
+        name: format!("region-{index}"),
+        weight: NonZeroU32::new(weight).expect("not zero"),
+        data_domain: String::new(),
+    };
+    weights.into_iter().enumerate().map(spec).collect()
+}
+
+fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
+    let attempt = millis(rng, 1_000..10_000);
+    PoolSpec {
+        name: "records".to_owned(),
+        upstreams: upstreams((0..count).map(|_| rng.u32(1..=10))),
+        dialect: Dialect::ApiGateway,
+        fhir: true,
+        check_configured: rng.bool(),
+        passive_health: passive_health(rng),
+        retry: retry(rng),
+        timeouts: Timeouts {
+            connect: millis(rng, 500..3_000),
+            attempt,
+            request: attempt.mul_f64(1.0 + 3.0 * rng.f64()),
+            ..Timeouts::default()
+        },
+    }
+}
+
+fn passive_health(rng: &mut Rng) -> PassiveHealth {
+    let mut count = |range: std::ops::RangeInclusive<u32>| NonZeroU32::new(rng.u32(range)).expect("not zero");
+    let policy = PassiveHealth {
+        consecutive_failures: count(1..=5),
+        consecutive_app_failures: count(2..=8),
+        success_rate_requests: count(5..=20),
+        min_healthy: count(1..=2),
+        readmit_successes: count(1..=3),
+        ..PassiveHealth::default()
+    };
+    let ejection = millis(rng, 500..10_000);
+    let ejection_max = ejection * rng.u32(1..=6);
+    PassiveHealth { ejection, ejection_max, dry_run: rng.u8(0..16) == 0, ..policy }
+}
+
+fn retry(rng: &mut Rng) -> RetryPolicy {
+    let backoff_max = millis(rng, 25..500);
+    RetryPolicy {
+        attempts_max: NonZeroU8::new(rng.u8(1..=5)).expect("not zero"),
+        attempts_max_ambiguous: NonZeroU8::new(rng.u8(1..=3)).expect("not zero"),
+        budget: BudgetSpec {
+            share: Ratio::percent(rng.u8(0..=50)),
+            min_per_second: rng.u32(0..=5),
+            burst: rng.u32(1..=30),
+        },
+        backoff: Backoff::try_new(Duration::from_millis(25), backoff_max).expect("the base is the least"),
+        retry_unconditional_put: false,
+    }
+}
+
+fn traffic(rng: &mut Rng, span: Duration) -> Traffic {
+    let rate = 5.0 + 50.0 * rng.f64();
+    let from = Timestamp::ZERO + span.mul_f64(rng.f64());
+    let burst = Burst { from, until: from + Duration::from_secs(2), rate: rate * 6.0 };
+    let clients = rng.u64(1..=20);
+    let quarter = |rng: &mut Rng| Ratio::percent(if rng.bool() { rng.u8(0..25) } else { 0 });
+    Traffic {
+        rate,
+        bursts: if rng.bool() { vec![burst] } else { Vec::new() },
+        safe: Ratio::percent(rng.u8(0..=100)),
+        idempotent: Ratio::percent(50),
+        clients,
+        bad_keys: rng.u64(0..=2).min(clients - 1),
+        unkept: quarter(rng),
+        streamed: quarter(rng),
+        leaving: quarter(rng),
+    }
+}
+
+fn sky(rng: &mut Rng, span: Duration) -> Sky {
+    let mut from = Timestamp::ZERO;
+    let mut spell = |rng: &mut Rng| {
+        from = from + span.mul_f64(rng.f64() / 2.0);
+        let until = from + span.mul_f64(rng.f64() / 3.0);
+        let share = if rng.bool() { Ratio::percent(100) } else { Ratio::percent(rng.u8(20..100)) };
+        Spell { from, until, weather: *rng.choice(Weather::ALL.iter()).expect("there is weather"), share }
+    };
+    let spells = rng.usize(0..4);
+    Sky { latency: millis(rng, 5..100), spells: (0..spells).map(|_| spell(rng)).collect() }
+}
+
+fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.u64(range))
+}

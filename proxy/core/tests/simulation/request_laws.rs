@@ -1,0 +1,184 @@
+//! What must hold for every request. Written from the design's sentences, not from the code it judges.
+
+use aorta_core::classify::Class;
+use aorta_core::exchange::Attempt;
+use aorta_core::fhir_safety::Safety;
+use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::receipt::{End, Receipt};
+use aorta_core::simulate::report::Report;
+use aorta_core::simulate::scenario::{Request, Scenario};
+use aorta_core::simulate::{Step, What};
+use aorta_core::time::Timestamp;
+use aorta_core::verdict::Verdict;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The function may have run.
+const AMBIGUOUS: [Class; 6] = [
+    Class::Broken,
+    Class::TimedOut,
+    Class::IntegrationFailed,
+    Class::AppFailed,
+    Class::AppThrottled,
+    Class::LambdaFailed,
+];
+/// The gateway refused before the integration; the table allows one move.
+const ONE_MOVE: [Class; 4] =
+    [Class::GatewayDenied, Class::Throttled, Class::QuotaExceeded, Class::RouteMissing];
+
+#[derive(Default)]
+struct Open {
+    tried: Vec<usize>,
+    asked_at: Timestamp,
+    paid: usize,
+    executed: bool,
+    sent: bool,
+    ambiguous: bool,
+    moved_once: bool,
+    over: bool,
+}
+
+pub(crate) struct RequestLaws<'a> {
+    scenario: &'a Scenario,
+    open: BTreeMap<u64, Open>,
+    opened: u64,
+    closed: u64,
+    budget: f64,
+    flowed: Timestamp,
+    paid: u64,
+    ejected_at: Vec<Option<Timestamp>>,
+}
+
+impl<'a> RequestLaws<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let budget = f64::from(scenario.pool.retry.budget.burst);
+        let (open, flowed) = (BTreeMap::new(), Timestamp::ZERO);
+        let ejected_at = vec![None; scenario.pool.upstreams.len()];
+        Self { scenario, open, opened: 0, closed: 0, budget, flowed, paid: 0, ejected_at }
+    }
+
+    /// The upstreams this request has asked, before the step that is watched.
+    pub(crate) fn tried(&self, request: Request) -> &[usize] {
+        self.open.get(&request.id).map_or(&[], |open| &open.tried)
+    }
+
+    pub(crate) fn watch(&mut self, step: &Step<'_>) {
+        match step.what {
+            What::Opened { request } => {
+                assert_eq!(request.id, self.opened, "requests open one after the other");
+                self.opened += 1;
+                self.open.insert(request.id, Open::default());
+                self.deposit(step.at);
+            }
+            What::Chosen { request, attempt, executes } => self.chosen(step.at, request, attempt, executes),
+            What::Judged { request, class, verdict } => {
+                self.judged(step.at, step.pool, request, class, verdict);
+            }
+            What::Closed { request, receipt, executions } => self.closed(request, receipt, executions),
+            What::Told { event: PoolEvent::Ejected { upstream, enforced: true, .. } } => {
+                self.ejected_at[upstream] = Some(step.at);
+            }
+            What::Told { .. } | What::Checked { .. } => {}
+        }
+    }
+
+    pub(crate) fn at_rest(&self, report: &Report) {
+        assert!(self.open.is_empty(), "every exchange closes");
+        assert_eq!(self.opened, self.closed, "every exchange closes exactly once");
+        let spec = self.scenario.pool.retry.budget;
+        let share = spec.share.get() * self.opened as f64;
+        let flow = f64::from(spec.min_per_second) * self.flowed.since(Timestamp::ZERO).as_secs_f64();
+        let most = share + flow + f64::from(spec.burst);
+        assert!(self.paid as f64 <= most, "{} paid retries, {most} in the budget", self.paid);
+        assert_eq!(report.requests, self.opened);
+    }
+
+    fn chosen(&mut self, at: Timestamp, request: Request, attempt: Attempt, executes: bool) {
+        let pool = &self.scenario.pool;
+        let open = self.open.get_mut(&request.id).expect("only an open exchange makes attempts");
+        let made = open.tried.len();
+        let reads = request.terms.safety == Safety::Safe;
+        let ambiguous_max = usize::from(pool.retry.attempts_max_ambiguous.get());
+        let deadline = request.arrived + pool.timeouts.request;
+        assert_eq!(attempt.number, made + 1);
+        assert!(!open.over, "nothing is tried again after an answer was committed or refused");
+        assert!(attempt.number <= usize::from(pool.retry.attempts_max.get()), "too many attempts");
+        assert!(reads || !open.ambiguous || made < ambiguous_max, "too many attempts at an unsure write");
+        assert!(request.terms.safety != Safety::Unsafe || !open.executed, "a second execution was risked");
+        assert!(request.terms.replayable || !open.sent, "a body that is gone was sent again");
+        assert!(at < deadline && attempt.deadline <= deadline, "an attempt outlives its request");
+        let asked_before = open.tried.contains(&attempt.upstream);
+        let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index));
+        assert!(!asked_before || all_asked, "an upstream was asked twice before another was asked once");
+        open.tried.push(attempt.upstream);
+        open.asked_at = at;
+        open.executed |= executes;
+    }
+
+    fn judged(&mut self, at: Timestamp, pool: &Pool, request: Request, class: Class, verdict: Verdict) {
+        self.flow(at);
+        let (budget, scenario) = (self.budget, self.scenario);
+        let open = self.open.get_mut(&request.id).expect("only an open exchange is judged");
+        let asked = *open.tried.last().expect("an attempt was made");
+        let is_out = !pool.in_panic() && !pool.upstreams()[asked].health().in_rotation();
+        let was_put_out = !pool.in_panic() && self.ejected_at[asked].is_some_and(|at| at >= open.asked_at);
+        let is_free = class == Class::Unsent || is_out || was_put_out;
+        open.sent |= class != Class::Unsent;
+        open.ambiguous |= AMBIGUOUS.contains(&class);
+        open.over = !matches!(verdict, Verdict::Retry { .. });
+        if let Verdict::Retry { .. } = verdict {
+            open.moved_once |= ONE_MOVE.contains(&class);
+            if !is_free {
+                assert!(budget > 1.0 - 1e-6, "a retry that nobody paid for");
+                open.paid += 1;
+                self.budget -= 1.0;
+                self.paid += 1;
+            }
+            return;
+        }
+        let safe = request.terms.safety == Safety::Safe;
+        if safe && class != Class::Answered && class != Class::ClientFault {
+            let budget_is_spent = !is_free && budget < 1.0 + 1e-6;
+            assert!(
+                budget_is_spent || may_be_lost(scenario, at, request, open, class),
+                "a read was given up after {class:?} although it could have been tried again"
+            );
+        }
+    }
+
+    fn closed(&mut self, request: Request, receipt: &Receipt, executions: u32) {
+        let open = self.open.remove(&request.id).expect("an exchange closes once");
+        self.closed += 1;
+        assert!(request.terms.safety != Safety::Unsafe || executions <= 1, "executed twice");
+        assert_eq!(receipt.attempts.upstreams(), open.tried, "the receipt names every attempt");
+        let paid = receipt.attempts.iter().filter(|attempt| attempt.paid).count();
+        // The client may leave between paying for a retry and making it.
+        assert!(paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid));
+        assert!(open.over || receipt.end == End::Abandoned, "an exchange ends with a verdict");
+    }
+
+    fn deposit(&mut self, at: Timestamp) {
+        self.flow(at);
+        let spec = self.scenario.pool.retry.budget;
+        self.budget = (self.budget + spec.share.get()).min(f64::from(spec.burst));
+    }
+
+    fn flow(&mut self, at: Timestamp) {
+        let spec = self.scenario.pool.retry.budget;
+        let flowed = at.since(self.flowed).as_secs_f64() * f64::from(spec.min_per_second);
+        self.flowed = at;
+        self.budget = (self.budget + flowed).min(f64::from(spec.burst));
+    }
+}
+
+/// A read that failed may end here only if its attempts, its one move, its body or its time are used up.
+fn may_be_lost(scenario: &Scenario, at: Timestamp, request: Request, open: &Open, class: Class) -> bool {
+    let pool = &scenario.pool;
+    let attempts_used = open.tried.len() >= usize::from(pool.retry.attempts_max.get());
+    let nobody_else = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index));
+    let move_used = ONE_MOVE.contains(&class) && (open.moved_once || nobody_else);
+    let body_gone = !request.terms.replayable && open.sent;
+    let longest_wait = Duration::from_millis(500);
+    let time_is_up = at + longest_wait >= request.arrived + pool.timeouts.request;
+    attempts_used || move_used || body_gone || time_is_up
+}

@@ -1,0 +1,195 @@
+//! What must hold for every upstream. Written from the design's sentences, not from the code it judges.
+
+use crate::request_laws::RequestLaws;
+use aorta_core::classify::Class;
+use aorta_core::exchange::Attempt;
+use aorta_core::fhir_safety::Safety;
+use aorta_core::outlier::EjectReason;
+use aorta_core::pool::{Guard, Pool, PoolEvent};
+use aorta_core::receipt::End;
+use aorta_core::simulate::scenario::{Request, Scenario};
+use aorta_core::simulate::{Step, What};
+use aorta_core::time::Timestamp;
+use aorta_core::upstream::Health;
+use aorta_core::verdict::Verdict;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// They say nothing about an upstream.
+const BLAMELESS: [Class; 6] = [
+    Class::Throttled,
+    Class::QuotaExceeded,
+    Class::RouteMissing,
+    Class::SignatureRefused,
+    Class::AppThrottled,
+    Class::ClientFault,
+];
+
+/// What the laws remember of one upstream.
+#[derive(Clone, Default)]
+struct Memory {
+    in_flight: u32,
+    /// The request that probes it in this period of probing.
+    prober: Option<u64>,
+    /// Reads that could have probed it and did not, in a row.
+    passed_by: usize,
+    /// It stood in rotation before this step.
+    in_rotation: bool,
+    /// Since when it is held in rotation against its record.
+    degraded_since: Option<Timestamp>,
+}
+
+pub(crate) struct UpstreamLaws<'a> {
+    scenario: &'a Scenario,
+    memories: Vec<Memory>,
+    out: BTreeMap<u64, usize>,
+    /// The last step, when it can be nobody's fault but the client's or the throttle's.
+    blameless: bool,
+}
+
+impl<'a> UpstreamLaws<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let memories = vec![Memory { in_rotation: true, ..Memory::default() }; scenario.pool.upstreams.len()];
+        Self { scenario, memories, out: BTreeMap::new(), blameless: true }
+    }
+
+    pub(crate) fn watch(&mut self, step: &Step<'_>, requests: &RequestLaws<'_>) {
+        match step.what {
+            What::Opened { .. } => self.blameless = true,
+            What::Chosen { request, attempt, .. } => {
+                self.blameless = true;
+                self.chosen(step.at, step.pool, request, attempt, requests.tried(request));
+            }
+            What::Judged { request, class, verdict } => {
+                self.blameless = BLAMELESS.contains(&class);
+                let streams = request.streams && class == Class::Answered && verdict == Verdict::Forward;
+                self.judged(request.id, streams);
+            }
+            What::Closed { request, receipt, .. } => {
+                self.blameless = receipt.end == End::Abandoned;
+                self.judged(request.id, false);
+            }
+            What::Checked { .. } => self.blameless = false,
+            What::Told { event } => self.told(step.at, step.pool, event),
+        }
+        if !matches!(step.what, What::Told { .. }) {
+            self.remember(step.pool);
+        }
+        always(step.pool);
+        for (upstream, memory) in step.pool.upstreams().iter().zip(&self.memories) {
+            assert_eq!(upstream.in_flight(), memory.in_flight, "attempts that are out are counted");
+        }
+    }
+
+    pub(crate) fn at_rest(&self) {
+        assert!(self.memories.iter().all(|memory| memory.in_flight == 0), "nothing stays in flight");
+    }
+
+    fn chosen(&mut self, at: Timestamp, pool: &Pool, request: Request, attempt: Attempt, tried: &[usize]) {
+        let health = pool.upstreams()[attempt.upstream].health();
+        let in_rotation_tried = (0..)
+            .zip(pool.upstreams())
+            .all(|(index, held)| !held.health().in_rotation() || tried.contains(&index));
+        assert!(
+            health.in_rotation() || attempt.probe || pool.in_panic() || in_rotation_tried,
+            "an ejected upstream was asked without need"
+        );
+        self.out.insert(request.id, attempt.upstream);
+        let memory = &mut self.memories[attempt.upstream];
+        memory.in_flight += 1;
+        if attempt.probe {
+            assert!(matches!(health, Health::Probing { busy: true, .. }), "only a probed upstream is probed");
+            assert_eq!(memory.prober, None, "one probe at a time");
+            memory.prober = Some(request.id);
+            memory.passed_by = 0;
+        }
+        let may_probe = request.terms.safety == Safety::Safe && request.terms.replayable;
+        if may_probe && attempt.number == 1 && !pool.in_panic() {
+            self.pass_by(at, pool);
+        }
+    }
+
+    /// Liveness: whoever waits for a probe gets one of the next few reads.
+    fn pass_by(&mut self, at: Timestamp, pool: &Pool) {
+        let most = self.memories.len();
+        for (upstream, memory) in pool.upstreams().iter().zip(&mut self.memories) {
+            let due = match upstream.health() {
+                Health::Ejected { until, .. } => until <= at,
+                Health::Probing { busy, .. } => !busy,
+                Health::Healthy | Health::Degraded { .. } => false,
+            };
+            memory.passed_by = if due && upstream.skip_until() <= at { memory.passed_by + 1 } else { 0 };
+            assert!(memory.passed_by <= most, "{} waits for a probe in vain", upstream.name());
+        }
+    }
+
+    fn judged(&mut self, id: u64, streams: bool) {
+        let Some(&upstream) = self.out.get(&id) else { return };
+        let memory = &mut self.memories[upstream];
+        if memory.prober == Some(id) {
+            memory.prober = None;
+        }
+        if !streams {
+            memory.in_flight -= 1;
+            self.out.remove(&id);
+        }
+    }
+
+    fn told(&mut self, at: Timestamp, pool: &Pool, event: PoolEvent) {
+        let policy = &self.scenario.pool.passive_health;
+        match event {
+            PoolEvent::Ejected { upstream, reason, until, enforced } => {
+                assert_eq!(enforced, !policy.dry_run, "a dry run ejects nobody");
+                assert!(!self.blameless, "a client's own mistake ejected an upstream");
+                self.was_guilty(at, upstream, reason);
+                self.memories[upstream].prober = None;
+                if enforced {
+                    let enough = pool.healthy() >= policy.min_healthy.get() as usize;
+                    let was_in = self.memories[upstream].in_rotation;
+                    assert!(enough || !was_in, "the last healthy upstream was ejected");
+                    let length = at.until(until);
+                    assert!(length <= policy.ejection_max.max(policy.ejection), "ejected for {length:?}");
+                    assert!(length >= policy.ejection.mul_f64(0.79), "ejected for {length:?}");
+                }
+            }
+            PoolEvent::ProbingStarted { upstream } => self.memories[upstream].passed_by = 0,
+            PoolEvent::EjectionPrevented { upstream, guard: Guard::LastUpstream | Guard::MinHealthy } => {
+                assert!(!self.blameless, "a client's own mistake condemned an upstream");
+                if let Health::Degraded { reason, .. } = pool.upstreams()[upstream].health() {
+                    self.was_guilty(at, upstream, reason);
+                }
+            }
+            PoolEvent::EjectionPrevented { guard: Guard::Unverified, .. }
+            | PoolEvent::Readmitted { .. }
+            | PoolEvent::VerifyWanted { .. }
+            | PoolEvent::Panic { .. } => {}
+        }
+    }
+
+    /// Whoever is ejected had bad weather lately: neither a bad key, nor haste, nor old sins condemn it.
+    fn was_guilty(&self, at: Timestamp, upstream: usize, reason: EjectReason) {
+        let Scenario { pool, traffic, skies, .. } = self.scenario;
+        if reason == EjectReason::DeniedEveryClient && traffic.bad_keys >= 2 {
+            return;
+        }
+        let counted_from = self.memories[upstream].degraded_since.unwrap_or(at);
+        let span = pool.passive_health.window + pool.timeouts.attempt + Duration::from_secs(5);
+        let from = Timestamp::from_micros(counted_from.since(Timestamp::ZERO + span).as_micros() as u64);
+        assert!(!skies[upstream].is_clear(from, at), "a fine upstream was condemned for {reason:?}");
+    }
+
+    fn remember(&mut self, pool: &Pool) {
+        for (upstream, memory) in pool.upstreams().iter().zip(&mut self.memories) {
+            let degraded = matches!(upstream.health(), Health::Degraded { .. });
+            memory.in_rotation = upstream.health().in_rotation();
+            memory.degraded_since = degraded.then(|| upstream.changed());
+        }
+    }
+}
+
+/// What holds at every moment.
+fn always(pool: &Pool) {
+    assert_eq!(pool.in_panic(), pool.healthy() == 0, "panic is when nobody is healthy");
+    let in_rotation = pool.upstreams().iter().filter(|held| held.health().in_rotation()).count();
+    assert!(in_rotation >= 1, "somebody is always in rotation");
+}
