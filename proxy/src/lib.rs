@@ -1,1 +1,38 @@
-//! Map of the crate.
+//! The Aorta proxy: carries FHIR traffic to regional endpoints and keeps it flowing when one fails.
+//!
+//! Everything that decides is in the crate `aorta-core`; this crate translates, asks and obeys. The modules in
+//! the order in which a request meets them:
+//!
+//! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
+//! 2. [`service`] is the walk of one request: [`door`] judges its raw head, [`path`] its target, [`intake`]
+//!    takes its body in.
+//! 3. [`engine`] makes the attempts on Pingora's upstream connector; [`headers`] are the header rules,
+//!    [`shape`] looks into held answers, [`refusal`] words Aorta's own answers.
+//! 4. [`record`] books the receipt: [`metrics`] and [`access_log`].
+//!
+//! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
+//! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
+//! [`clock`] (the only one), [`admin`].
+
+pub mod access_log;
+pub mod admin;
+pub mod buffers;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod door;
+pub mod engine;
+pub mod headers;
+pub mod intake;
+pub mod metrics;
+pub mod path;
+pub mod record;
+pub mod refusal;
+pub mod resolver;
+pub mod server;
+pub mod service;
+pub mod shape;
+pub mod snapshot;
+pub mod tls;
+pub mod translate;

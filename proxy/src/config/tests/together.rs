@@ -1,0 +1,121 @@
+//! What must fit together: names, addresses, routes, pools, buffers.
+
+use super::{GOOD, check, good, pool_with};
+
+#[test]
+fn a_name_is_given_once() {
+    check(
+        &GOOD.replace("name: ohio", "name: virginia").replace(
+            "[{name: ehr, pool: records}]",
+            "[{name: ehr, pool: records}, {name: ehr, pool: records, match: {host: a.org}}]",
+        ),
+        &[
+            "2:45: routes[1].name: `ehr` is taken in line 2; give each its own name",
+            "8:15: pools.records.upstreams[1].name: `virginia` is taken in line 6; give each its own name",
+        ],
+    );
+}
+
+#[test]
+fn a_name_must_fit_a_metric_label_and_a_path() {
+    check(
+        &GOOD.replace("ehr", "\"a/b\\n\"").replace("name: ohio", "name: -x"),
+        &[
+            "2:19: routes[0].name: `a/b\\n` is no name; \
+             write up to 64 letters, digits, `-`, `_` or `.`, a letter or digit first",
+            "8:15: pools.records.upstreams[1].name: `-x` is no name; \
+             write up to 64 letters, digits, `-`, `_` or `.`, a letter or digit first",
+        ],
+    );
+}
+
+#[test]
+fn two_listeners_need_two_addresses() {
+    check(
+        &GOOD.replace(
+            "[{address: 127.0.0.1:8080}]",
+            "[{address: 127.0.0.1:8080}, {address: 0.0.0.0:8080}, {address: 127.0.0.1:9901}, {address: 127.0.0.1:0}]",
+        ),
+        &[
+            "1:48: listeners[1].address: 0.0.0.0:8080 is taken by listeners[0].address; give each its own port",
+            "1:73: listeners[2].address: 127.0.0.1:9901 is taken by admin.address; give each its own port",
+            "1:100: listeners[3].address: port 0 would be another one at every start; write a port from 1 to 65535",
+        ],
+    );
+}
+
+#[test]
+fn routes_that_cannot_be_told_apart_are_both_named() {
+    check(
+        &GOOD.replace(
+            "[{name: ehr, pool: records}]",
+            "\n  - {name: a, pool: records, match: {path_prefix: /x}}\n  - {name: b, pool: records, match: {path_prefix: /x/}}",
+        ),
+        &["4:30: routes[1].match: `b` takes requests that `a` (line 3) takes too; \
+           make one more specific: by host, path_prefix, methods or headers"],
+    );
+}
+
+#[test]
+fn the_settings_of_a_route_stand_where_the_route_stands() {
+    let config = good(&GOOD.replace(
+        "[{name: ehr, pool: records}]",
+        "[{name: all, pool: records}, {name: deep, pool: records, match: {path_prefix: /fhir/r4}, strip_prefix: /fhir/}]",
+    ));
+    let names: Vec<_> = config.routes.routes().iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["deep", "all"]);
+    let stripped: Vec<_> = config.route_settings.iter().map(|route| route.strip_prefix.as_str()).collect();
+    assert_eq!(stripped, ["/fhir", ""]);
+}
+
+#[test]
+fn a_route_says_what_it_matches() {
+    check(
+        &GOOD.replace(
+            "[{name: ehr, pool: records}]",
+            "\n  - name: ehr\n    pool: imaging\n    strip_prefix: /fhir\n    \
+             match: {host: 'https://a.org', path_prefix: fhir, methods: [GET, GET, TRACE], headers: {a b: x, x-a: 1, X-B: y, x-b: y}}",
+        ),
+        &[
+            "4:11: routes[0].pool: there is no pool `imaging`; name one of records",
+            "6:19: routes[0].match.host: `https://a.org` is no host; write a host name without scheme, port or path",
+            "6:49: routes[0].match.path_prefix: does not start with `/`; write a path such as `/` or `/fhir`",
+            "6:70: routes[0].match.methods[1]: `GET` stands twice; keep one of them",
+            "6:75: routes[0].match.methods[2]: `TRACE` is no choice; \
+             write one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            "6:93: routes[0].match.headers.`a b`: `a b` is no header name; write letters, digits and `-`",
+            "6:106: routes[0].match.headers.x-a: is a number; \
+             write the exact value as text, in quotes if it is a number",
+            "6:117: routes[0].match.headers.x-b: stands twice, first in line 6 in other letters; keep one of them",
+        ],
+    );
+    check(
+        &GOOD.replace("pool: records}", "pool: records, strip_prefix: /fhir}"),
+        &["2:50: routes[0].strip_prefix: `/fhir` is not how every path of this route starts; \
+           set `match.path_prefix: /fhir` too"],
+    );
+}
+
+#[test]
+fn the_buffers_hold_what_one_request_may_take() {
+    check(
+        &format!("{}buffers: {{total: 1MiB}}\n", pool_with("    retry: {replay_body_max: 1MiB}\n")),
+        &["11:18: buffers.total: is less than one request of pool `records` may take; \
+           write 1088KiB (its replay_body_max and hold_max) or more"],
+    );
+}
+
+#[test]
+fn a_check_is_configured_when_its_block_stands() {
+    assert!(good(GOOD).pools[0].check.is_none());
+    let config = good(&pool_with("    active_health: {}\n"));
+    let check_request = config.pools[0].check.clone().unwrap();
+    assert_eq!((check_request.path.as_str(), check_request.timeout.as_secs()), ("/metadata", 2));
+    assert!(config.pools[0].spec.check_configured);
+    check(
+        &pool_with("    active_health: {path: 'metadata x'}\n"),
+        &[
+            "10:27: pools.records.active_health.path: does not start with `/`; write a path such as `/metadata`",
+        ],
+    );
+}

@@ -1,0 +1,242 @@
+//! The attempt loop: asks the core whom to try, tries, reports, and obeys.
+//!
+//! It runs on Pingora's upstream connector and not on Pingora's proxy path, because an answer must be held
+//! until it is judged, and an attempt must end exactly at its deadline.
+
+mod attempt;
+mod commit;
+mod request;
+
+pub use attempt::own_request;
+pub use request::{Origin, Outgoing};
+
+use crate::clock;
+use crate::intake::Body;
+use crate::record::Visit;
+use crate::service::Proxy;
+use crate::shape::{self, Media};
+use crate::snapshot::LivePool;
+use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
+use aorta_core::exchange::{Exchange, Terms};
+use aorta_core::pool::Pool;
+use aorta_core::receipt::Receipt;
+use aorta_core::time::Timestamp;
+use aorta_core::verdict::{Refusal, Verdict};
+use attempt::{Answer, Ended};
+use commit::Delivery;
+use fastrand::Rng;
+use pingora::protocols::http::ServerSession;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the attempts of one request work with.
+pub struct Call<'a> {
+    /// The process.
+    pub proxy: &'a Arc<Proxy>,
+    /// The pool that serves the route.
+    pub pool: &'a Arc<LivePool>,
+    /// The request as it is to go out.
+    pub outgoing: &'a Outgoing,
+    /// What repeating it would do, and for whom.
+    pub terms: Terms,
+    /// The client expects FHIR.
+    pub fhir_expected: bool,
+}
+
+/// How the loop ended.
+pub struct Served {
+    /// What happened.
+    pub receipt: Receipt,
+    /// Nothing was sent to the client; this is to be.
+    pub refusal: Option<Refusal>,
+    /// The client's connection is in a state that can be used again.
+    pub reusable: bool,
+}
+
+enum Step {
+    Done,
+    Broken,
+    Again,
+    Refuse(Refusal),
+}
+
+/// Serves one request.
+pub async fn run(call: &Call<'_>, session: &mut ServerSession, body: &mut Body, visit: &mut Visit) -> Served {
+    let mut open = Open::new(call);
+    let (refusal, reusable) = loop {
+        match step(call, &mut open, session, body, visit).await {
+            Step::Again => {}
+            Step::Done => break (None, true),
+            Step::Broken => break (None, false),
+            Step::Refuse(refusal) => break (Some(refusal), body.whole),
+        }
+    };
+    Served { receipt: open.close(), refusal, reusable }
+}
+
+/// One attempt, from the choice to what its outcome leads to.
+async fn step(
+    call: &Call<'_>,
+    open: &mut Open<'_>,
+    session: &mut ServerSession,
+    body: &mut Body,
+    visit: &mut Visit,
+) -> Step {
+    let plan = match open.ask(Exchange::choose) {
+        Ok(plan) => plan,
+        Err(refusal) => return Step::Refuse(refusal),
+    };
+    visit.attempted(plan.upstream, plan.number);
+    match attempt::attempt(call, &plan, session, body).await {
+        Err(Ended::ClientGone) => {
+            open.report(Exchange::abandoned);
+            Step::Broken
+        }
+        Err(Ended::Client(refusal)) => {
+            open.report(Exchange::abandoned);
+            Step::Refuse(refusal)
+        }
+        Err(Ended::Failed(failure)) => {
+            let verdict = open.report(|exchange, pool, now, rng| exchange.failed(pool, failure, now, rng));
+            obey(verdict, session).await
+        }
+        Ok(answer) => judge(call, open, session, answer, visit).await,
+    }
+}
+
+async fn judge(
+    call: &Call<'_>,
+    open: &mut Open<'_>,
+    session: &mut ServerSession,
+    answer: Answer,
+    visit: &mut Visit,
+) -> Step {
+    let facts = facts(call, &answer);
+    let whole = answer.is_whole();
+    visit.answered(call, &facts);
+    let verdict = open.report(|exchange, pool, now, rng| exchange.answered(pool, &facts, whole, now, rng));
+    if verdict != Verdict::Forward {
+        return obey(verdict, session).await;
+    }
+    match commit::deliver(call, session, answer, &facts, visit).await {
+        Delivery::Done => {
+            open.report(Exchange::delivered);
+            Step::Done
+        }
+        Delivery::UpstreamBroke => {
+            open.report(Exchange::broke);
+            Step::Broken
+        }
+        Delivery::ClientGone => {
+            open.report(Exchange::abandoned);
+            Step::Broken
+        }
+    }
+}
+
+async fn obey(verdict: Verdict, session: &mut ServerSession) -> Step {
+    match verdict {
+        Verdict::Refuse(refusal) => Step::Refuse(refusal),
+        Verdict::Forward => Step::Done,
+        Verdict::Retry { not_before } if not_before <= clock::now() => Step::Again,
+        Verdict::Retry { not_before } => {
+            let pause = tokio::time::sleep_until(clock::instant(not_before));
+            if unless_gone(session, pause).await.is_some() { Step::Again } else { Step::Broken }
+        }
+    }
+}
+
+/// Waits for `work`, or for the client to go away, in which case there is nothing.
+async fn unless_gone<T>(session: &mut ServerSession, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        _ = session.read_body_or_idle(true) => None,
+    }
+}
+
+/// What the core needs to know of an answer.
+fn facts(call: &Call<'_>, answer: &Answer) -> AnswerFacts {
+    let headers = &answer.head.headers;
+    let media = Media::of(headers);
+    let gateway = call.pool.config.spec.dialect == Dialect::ApiGateway;
+    let error_type = headers
+        .get("x-amzn-errortype")
+        .filter(|_| gateway)
+        .and_then(|value| value.to_str().ok())
+        .map(GatewayErrorType::parse);
+    AnswerFacts {
+        status: answer.head.status.as_u16(),
+        error_type,
+        fhir_media: media == Media::Fhir,
+        fhir_expected: call.fhir_expected,
+        body: body_facts(media, answer),
+        retry_after: headers
+            .get(http::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs),
+    }
+}
+
+fn body_facts(media: Media, answer: &Answer) -> BodyFacts {
+    match media {
+        _ if answer.is_bodiless() => BodyFacts::Empty,
+        Media::Html => BodyFacts::Html,
+        Media::Other => BodyFacts::Foreign,
+        Media::Fhir | Media::Json if !answer.is_whole() => BodyFacts::Unseen,
+        Media::Fhir | Media::Json => shape::judge(&answer.held),
+    }
+}
+
+/// An exchange that is closed whatever happens: also when the task that serves it is dropped or panics.
+struct Open<'a> {
+    call: &'a Call<'a>,
+    exchange: Option<Exchange>,
+}
+
+impl<'a> Open<'a> {
+    fn new(call: &'a Call<'a>) -> Self {
+        let exchange = call.decide(|pool, _| Exchange::open(call.terms, pool, clock::now()));
+        Self { call, exchange: Some(exchange) }
+    }
+
+    fn exchange(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("only `close` takes it, and `close` takes `self`")
+    }
+
+    fn ask<T>(&mut self, ask: impl FnOnce(&mut Exchange, &mut Pool, Timestamp) -> T) -> T {
+        let call = self.call;
+        let exchange = self.exchange();
+        call.decide(|pool, _| ask(exchange, pool, clock::now()))
+    }
+
+    fn report<T>(&mut self, tell: impl FnOnce(&mut Exchange, &mut Pool, Timestamp, &mut Rng) -> T) -> T {
+        let call = self.call;
+        let exchange = self.exchange();
+        call.decide(|pool, rng| tell(exchange, pool, clock::now(), rng))
+    }
+
+    fn close(mut self) -> Receipt {
+        let exchange = self.exchange.take().expect("only `close` takes it, and `close` takes `self`");
+        self.call.decide(|pool, rng| exchange.close(pool, clock::now(), rng))
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.call.decide(|pool, rng| exchange.close(pool, clock::now(), rng));
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Asks the core, and passes on what it wants told.
+    fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> T {
+        let (answer, events) = self.pool.decide(ask);
+        self.proxy.tell(self.pool, &events);
+        answer
+    }
+}

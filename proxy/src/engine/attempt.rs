@@ -1,0 +1,315 @@
+//! One try at one upstream: connect, send, and take the answer in until it can be judged.
+
+use super::request::{BodyLength, Outgoing};
+use super::{Call, unless_gone};
+use crate::buffers::Reservation;
+use crate::clock;
+use crate::config::{Check, PoolConfig};
+use crate::intake::{self, Body, Lost};
+use crate::service::Proxy;
+use crate::shape::{self, Media};
+use crate::snapshot::{LivePool, Peer};
+use aorta_core::exchange::{Attempt, Failure};
+use aorta_core::fhir_safety::Safety;
+use aorta_core::verdict::Refusal;
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode, Version};
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
+const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
+/// A connection for a request that may not be repeated is used again only within this time.
+const JUST_USED: Duration = Duration::from_secs(2);
+
+/// An upstream connection with the address it belongs to.
+pub(super) struct Connection {
+    pub(super) session: HttpSession,
+    peer: Arc<Peer>,
+    fresh: bool,
+}
+
+/// An answer as far as it was taken in.
+pub(super) struct Answer {
+    pub(super) head: Box<ResponseHeader>,
+    pub(super) held: Bytes,
+    /// The rest is still to come from here.
+    pub(super) rest: Option<Connection>,
+    bodiless: bool,
+    _reservation: Reservation,
+}
+
+impl Answer {
+    pub(super) const fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// It has no body by its nature: an answer to HEAD, 204, 304.
+    pub(super) const fn is_bodiless(&self) -> bool {
+        self.bodiless
+    }
+}
+
+/// Why an attempt brought no answer.
+pub(super) enum Ended {
+    Failed(Failure),
+    /// The client is to blame, and is to be told this.
+    Client(Refusal),
+    ClientGone,
+}
+
+impl From<Lost> for Ended {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Refused(refusal) => Self::Client(refusal),
+            Lost::ClientGone => Self::ClientGone,
+        }
+    }
+}
+
+pub(super) async fn attempt(
+    call: &Call<'_>,
+    plan: &Attempt,
+    session: &mut ServerSession,
+    body: &mut Body,
+) -> Result<Answer, Ended> {
+    let deadline = clock::instant(plan.deadline);
+    let connect_by = deadline.min(Instant::now() + plan.connect);
+    let connecting = timeout_at(connect_by, connect(call, plan));
+    let connection = unless_gone(session, connecting).await.ok_or(Ended::ClientGone)?;
+    let mut connection = connection.ok().flatten().ok_or(Ended::Failed(Failure::Unsent))?;
+    let header = header(call, plan, body).map_err(Ended::Client)?;
+
+    if body.whole {
+        let held = body.held.clone();
+        let exchange = async {
+            send(&mut connection.session, header, held).await?;
+            receive(call, connection).await
+        };
+        let timed = unless_gone(session, timeout_at(deadline, exchange)).await.ok_or(Ended::ClientGone)?;
+        return timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed);
+    }
+    upload(&mut connection.session, header, session, body).await?;
+    // The client's time to upload was its own; the upstream's begins now.
+    let deadline = Instant::now() + call.pool.config.spec.timeouts.attempt;
+    let receiving = timeout_at(deadline, receive(call, connection));
+    let timed = unless_gone(session, receiving).await.ok_or(Ended::ClientGone)?;
+    timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
+}
+
+/// Connects to the upstream's addresses in turn, until one stands.
+async fn connect(call: &Call<'_>, plan: &Attempt) -> Option<Connection> {
+    let fresh = call.terms.safety == Safety::Unsafe;
+    for peer in call.pool.upstreams.get(plan.upstream)?.peers() {
+        let session = session(&call.proxy.connector, if fresh { &peer.fresh } else { &peer.shared }).await;
+        match session {
+            Some(session) => return Some(Connection { session, peer, fresh }),
+            None => tracing::debug!(pool = call.pool.name(), upstream = plan.upstream, "an address refused"),
+        }
+    }
+    None
+}
+
+async fn session(connector: &Connector, peer: &HttpPeer) -> Option<HttpSession> {
+    match connector.get_http_session(peer).await {
+        Ok((session, _)) => Some(session),
+        Err(error) => {
+            tracing::debug!(error = %error.etype().as_str(), "connect failed");
+            None
+        }
+    }
+}
+
+fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
+    let config = call.pool.config.upstreams.get(plan.upstream).ok_or(Refusal::NoUpstream)?;
+    let writes = matches!(*call.outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
+    let length = match body.whole {
+        true if body.held.is_empty() && !writes => BodyLength::None,
+        true => BodyLength::Known(body.held.len()),
+        false => body.declared.map_or(BodyLength::Unknown, BodyLength::Known),
+    };
+    call.outgoing.header(config, length, (plan.request_deadline, clock::now(), clock::unix()))
+}
+
+async fn send(upstream: &mut HttpSession, header: Box<RequestHeader>, body: Bytes) -> Result<(), Failure> {
+    write_header(upstream, header, body.is_empty()).await?;
+    if !body.is_empty() {
+        upstream.write_request_body(body, true).await.map_err(|_| Failure::Broken)?;
+        upstream.finish_request_body().await.map_err(|_| Failure::Broken)?;
+    }
+    Ok(())
+}
+
+async fn write_header(
+    upstream: &mut HttpSession,
+    header: Box<RequestHeader>,
+    bodiless: bool,
+) -> Result<(), Failure> {
+    if let HttpSession::H2(h2) = upstream {
+        let header = for_h2(header)?;
+        return h2.write_request_header(header, bodiless).map_err(|_| Failure::Broken);
+    }
+    upstream.write_request_header(header).await.map_err(|_| Failure::Broken)?;
+    if bodiless { upstream.finish_request_body().await.map_err(|_| Failure::Broken) } else { Ok(()) }
+}
+
+/// HTTP/2 carries the host as `:authority` and frames by itself (RFC 9113 section 8.3.1).
+fn for_h2(mut header: Box<RequestHeader>) -> Result<Box<RequestHeader>, Failure> {
+    let host = header.remove_header(&http::header::HOST).ok_or(Failure::Unsent)?;
+    header.remove_header(&http::header::TRANSFER_ENCODING);
+    let target = header.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let uri = http::Uri::builder().scheme("https").authority(host.as_bytes()).path_and_query(target).build();
+    header.set_uri(uri.map_err(|_| Failure::Unsent)?);
+    header.set_version(Version::HTTP_2);
+    Ok(header)
+}
+
+/// Sends what was held of the body and streams the rest from the client.
+async fn upload(
+    upstream: &mut HttpSession,
+    header: Box<RequestHeader>,
+    session: &mut ServerSession,
+    body: &mut Body,
+) -> Result<(), Ended> {
+    let broken = |_| Ended::Failed(Failure::Broken);
+    write_header(upstream, header, false).await.map_err(Ended::Failed)?;
+    let mut sent = body.held.len();
+    upstream.write_request_body(std::mem::take(&mut body.held), false).await.map_err(broken)?;
+    while let Some(chunk) = intake::next(session, body.deadline).await? {
+        sent += chunk.len();
+        if sent > body.bytes_max {
+            return Err(Ended::Client(Refusal::BodyTooLarge));
+        }
+        upstream.write_request_body(chunk, false).await.map_err(broken)?;
+    }
+    upstream.finish_request_body().await.map_err(broken)
+}
+
+/// Reads the answer until it is whole, or as much as is held before it must stream.
+async fn receive(call: &Call<'_>, mut connection: Connection) -> Result<Answer, Failure> {
+    let head = read_head(&mut connection.session).await?;
+    let mut reservation = call.proxy.buffers.reservation();
+    let media = Media::of(&head.headers);
+    let bodiless = *call.outgoing.method() == Method::HEAD
+        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bodiless && !media.is_judged() {
+        let rest = Some(connection);
+        return Ok(Answer { head, held: Bytes::new(), rest, bodiless, _reservation: reservation });
+    }
+    let mut held = Held::default();
+    let mut limit = call.pool.config.hold_max;
+    loop {
+        let chunk = connection.session.read_response_body().await.map_err(|_| Failure::Broken)?;
+        let Some(chunk) = chunk else {
+            connection.release(call).await;
+            return Ok(Answer { head, held: held.join(), rest: None, bodiless, _reservation: reservation });
+        };
+        let fits = reservation.grow(chunk.len());
+        held.push(chunk);
+        if held.bytes > limit || !fits {
+            let beginning = held.join();
+            if !must_open(&call.pool.config, &beginning) {
+                let rest = Some(connection);
+                return Ok(Answer { head, held: beginning, rest, bodiless, _reservation: reservation });
+            }
+            // Streaming an envelope wrapped would hand the client a 200 that may be a failure.
+            if beginning.len() > ENVELOPE_MAX || !fits {
+                return Err(Failure::Broken);
+            }
+            limit = ENVELOPE_MAX;
+            held = Held::from(beginning);
+        }
+    }
+}
+
+fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
+    config.unwrap_envelope && shape::may_be_envelope(beginning)
+}
+
+async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Failure> {
+    loop {
+        upstream.read_response_header().await.map_err(|_| Failure::Broken)?;
+        let head = upstream.response_header().ok_or(Failure::Broken)?;
+        // Interim answers are for the hop; an upgrade was never asked for.
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::Broken);
+        }
+        if !head.status.is_informational() {
+            return Ok(Box::new(head.clone()));
+        }
+    }
+}
+
+/// A body in pieces: one piece, the usual case, is never copied.
+#[derive(Default)]
+struct Held {
+    one: Bytes,
+    more: BytesMut,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len();
+        if self.one.is_empty() && self.more.is_empty() {
+            self.one = chunk;
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.extend_from_slice(&std::mem::take(&mut self.one));
+        }
+        self.more.extend_from_slice(&chunk);
+    }
+
+    fn join(&mut self) -> Bytes {
+        if self.more.is_empty() {
+            std::mem::take(&mut self.one)
+        } else {
+            std::mem::take(&mut self.more).freeze()
+        }
+    }
+}
+
+impl From<Bytes> for Held {
+    fn from(one: Bytes) -> Self {
+        Self { bytes: one.len(), one, more: BytesMut::new() }
+    }
+}
+
+impl Connection {
+    /// Gives the connection back to be used again.
+    pub(super) async fn release(self, call: &Call<'_>) {
+        let idle = call.pool.config.spec.timeouts.idle;
+        let (peer, idle) =
+            if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
+        call.proxy.connector.release_http_session(self.session, peer, Some(idle)).await;
+    }
+}
+
+/// A request of the proxy's own, on a connection of its own: the status and the beginning of the body.
+pub async fn own_request(
+    proxy: &Proxy,
+    pool: &LivePool,
+    upstream: usize,
+    check: &Check,
+) -> Option<(u16, Bytes)> {
+    let config = pool.config.upstreams.get(upstream)?;
+    let peer = pool.upstreams.get(upstream)?.peers().into_iter().next()?;
+    let mut connection = session(&proxy.connector, &peer.fresh).await?;
+    let header = Outgoing::own(&check.path).own_header(config).ok()?;
+    send(&mut connection, header, Bytes::new()).await.ok()?;
+    let status = read_head(&mut connection).await.ok()?.status.as_u16();
+    let mut body = Held::default();
+    while body.bytes < pool.config.hold_max
+        && let Some(chunk) = connection.read_response_body().await.ok()?
+    {
+        body.push(chunk);
+    }
+    Some((status, body.join()))
+}

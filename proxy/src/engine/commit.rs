@@ -1,0 +1,151 @@
+//! From here on the answer belongs to the client: no more attempts.
+
+use super::Call;
+use super::attempt::{Answer, Connection};
+use crate::config::Reveal;
+use crate::headers;
+use crate::record::Visit;
+use crate::shape;
+use aorta_core::classify::{AnswerFacts, BodyFacts};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How a delivery ended.
+pub(super) enum Delivery {
+    Done,
+    UpstreamBroke,
+    ClientGone,
+}
+
+/// Sends the answer: what is held, then what still comes.
+pub(super) async fn deliver(
+    call: &Call<'_>,
+    session: &mut ServerSession,
+    mut answer: Answer,
+    facts: &AnswerFacts,
+    visit: &mut Visit,
+) -> Delivery {
+    if call.pool.config.unwrap_envelope && matches!(facts.body, BodyFacts::Envelope { .. }) {
+        open_envelope(&mut answer);
+    }
+    let Some(head) = head(call, session, &answer, visit) else { return Delivery::UpstreamBroke };
+    visit.status = head.status.as_u16();
+    let rest = answer.rest.take();
+    if session.write_response_header(head).await.is_err() {
+        return Delivery::ClientGone;
+    }
+    visit.sent += answer.held.len();
+    let held = if answer.is_bodiless() { Bytes::new() } else { std::mem::take(&mut answer.held) };
+    if session.write_response_body(held, rest.is_none()).await.is_err() {
+        return Delivery::ClientGone;
+    }
+    match rest {
+        None => Delivery::Done,
+        Some(connection) => stream(call, session, connection, visit).await,
+    }
+}
+
+/// Passes the rest on piece by piece. A break is passed on as a break: the client sees that bytes are missing.
+async fn stream(
+    call: &Call<'_>,
+    session: &mut ServerSession,
+    mut connection: Connection,
+    visit: &mut Visit,
+) -> Delivery {
+    let pause_max = call.pool.config.spec.timeouts.idle;
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = timeout(pause_max, connection.session.read_response_body()) => next,
+            _ = session.read_body_or_idle(true) => return Delivery::ClientGone,
+        };
+        let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
+        let Some(chunk) = chunk else { break };
+        visit.sent += chunk.len();
+        if session.write_response_body(chunk, false).await.is_err() {
+            return Delivery::ClientGone;
+        }
+    }
+    connection.release(call).await;
+    match session.write_response_body(Bytes::new(), true).await {
+        Ok(()) => Delivery::Done,
+        Err(_) => Delivery::ClientGone,
+    }
+}
+
+/// The answer inside an envelope takes the envelope's place.
+fn open_envelope(answer: &mut Answer) {
+    let Some(opened) = shape::open(&answer.held) else { return };
+    let Ok(status) = StatusCode::from_u16(opened.status) else { return };
+    let mut head = ResponseHeader::clone(&answer.head);
+    if head.set_status(status).is_err() {
+        return;
+    }
+    for (name, value) in opened.headers {
+        if !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
+            let _ = head.insert_header(name, value);
+        }
+    }
+    *answer.head = head;
+    answer.held = opened.body;
+}
+
+/// The head as the client sees it.
+fn head(
+    call: &Call<'_>,
+    session: &ServerSession,
+    answer: &Answer,
+    visit: &Visit,
+) -> Option<Box<ResponseHeader>> {
+    let came = &answer.head;
+    let mut head = ResponseHeader::build_no_case(came.status, Some(came.headers.len() + 6)).ok()?;
+    head.set_version(Version::HTTP_11);
+    for (name, value) in headers::end_to_end(&came.headers) {
+        if *name == header::CONTENT_LENGTH && answer.is_whole() && !answer.is_bodiless() {
+            continue;
+        }
+        let name = headers::restored_name(name).unwrap_or_else(|| name.clone());
+        head.append_header(name, value.clone()).ok()?;
+    }
+    frame(&mut head, session, answer)?;
+    mark(&mut head, call, visit)?;
+    Some(Box::new(head))
+}
+
+fn frame(head: &mut ResponseHeader, session: &ServerSession, answer: &Answer) -> Option<()> {
+    if answer.is_bodiless() {
+        return Some(());
+    }
+    if answer.is_whole() {
+        return head.insert_header(header::CONTENT_LENGTH, answer.held.len()).ok();
+    }
+    let chunked = !head.headers.contains_key(header::CONTENT_LENGTH)
+        && session.req_header().version == Version::HTTP_11;
+    if chunked { head.insert_header(header::TRANSFER_ENCODING, "chunked").ok() } else { Some(()) }
+}
+
+/// What Aorta says about the way the answer came.
+fn mark(head: &mut ResponseHeader, call: &Call<'_>, visit: &Visit) -> Option<()> {
+    head.insert_header(HeaderName::from_static("x-request-id"), visit.request_id.clone()).ok()?;
+    head.insert_header(HeaderName::from_static("x-aorta-attempts"), HeaderValue::from(visit.attempts))
+        .ok()?;
+    let upstream = call.pool.config.upstreams.get(visit.upstream)?;
+    let shown = match call.pool.config.reveal_upstream {
+        Reveal::Off => None,
+        Reveal::Name => Some(&upstream.name),
+        Reveal::Url => Some(&upstream.url),
+    };
+    if let Some(shown) = shown {
+        head.insert_header(HeaderName::from_static("x-aorta-upstream"), shown.as_str()).ok()?;
+    }
+    let timing = format!("aorta;dur={}", millis(visit.elapsed()));
+    head.insert_header(HeaderName::from_static("server-timing"), timing).ok()
+}
+
+fn millis(span: Duration) -> String {
+    format!("{}.{:03}", span.as_millis(), span.subsec_micros() % 1000)
+}

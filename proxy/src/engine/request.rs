@@ -1,0 +1,158 @@
+//! The request as it goes out: built once from the client's, finished for each upstream.
+
+use crate::config::UpstreamConfig;
+use crate::headers;
+use crate::path;
+use aorta_core::time::Timestamp;
+use aorta_core::verdict::Refusal;
+use http::{HeaderName, HeaderValue, Method, Version, header};
+use pingora::http::RequestHeader;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What every attempt of a request has in common.
+#[derive(Debug)]
+pub struct Outgoing {
+    method: Method,
+    path: String,
+    query: Option<String>,
+    strip: String,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Who the client is and what it asked for, as the upstream is told.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// The client came over TLS.
+    pub tls: bool,
+    /// The host the client asked for, with its port.
+    pub host: &'a str,
+    /// The id of this request.
+    pub request_id: &'a HeaderValue,
+    /// The trace this request belongs to.
+    pub traceparent: HeaderValue,
+    /// Answers are judged, so they must come unencoded.
+    pub judged: bool,
+}
+
+impl Outgoing {
+    /// Takes over what may travel on, and adds what Aorta says.
+    ///
+    /// # Errors
+    /// When the target could leave an upstream's base path.
+    pub fn new(came: &RequestHeader, strip: &str, origin: &Origin<'_>) -> Result<Self, Refusal> {
+        let path = came.uri.path();
+        let query = came.uri.query();
+        // Judged once here, so that a bad path is refused before anything is chosen.
+        path::join("", strip, path, query)?;
+        let mut fields: Vec<_> = headers::for_upstream(&came.headers)
+            .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut set = |name: &'static str, value: Option<HeaderValue>| {
+            fields.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        };
+        set("x-forwarded-for", headers::forwarded_for(&came.headers, origin.client));
+        set("x-forwarded-proto", Some(HeaderValue::from_static(if origin.tls { "https" } else { "http" })));
+        set("x-forwarded-host", HeaderValue::from_str(origin.host).ok());
+        set("x-request-id", Some(origin.request_id.clone()));
+        set("traceparent", Some(origin.traceparent.clone()));
+        if origin.judged {
+            set("accept-encoding", Some(HeaderValue::from_static("identity")));
+        }
+        Ok(Self {
+            method: came.method.clone(),
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            strip: strip.to_owned(),
+            fields,
+        })
+    }
+
+    /// A request of the proxy's own.
+    #[must_use]
+    pub fn own(path: &str) -> Self {
+        let accept = HeaderValue::from_static("application/fhir+json, application/json");
+        let agent = HeaderValue::from_static("aorta-proxy-check");
+        Self {
+            method: Method::GET,
+            path: path.to_owned(),
+            query: None,
+            strip: String::new(),
+            fields: vec![(header::ACCEPT, accept), (header::USER_AGENT, agent)],
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The header of one attempt: this upstream's host, base path and fields, and the time that is left.
+    ///
+    /// # Errors
+    /// When the target does not fit below this upstream's base path.
+    pub fn header(
+        &self,
+        upstream: &UpstreamConfig,
+        length: BodyLength,
+        deadline: (Timestamp, Timestamp, Duration),
+    ) -> Result<Box<RequestHeader>, Refusal> {
+        let mut header = self.own_header(upstream)?;
+        let mut set = |name: HeaderName, value: HeaderValue| {
+            header.append_header(name, value).map(drop).map_err(|_| Refusal::BadRequest)
+        };
+        set(HeaderName::from_static("x-request-deadline"), unix_millis(deadline))?;
+        match length {
+            BodyLength::None => {}
+            BodyLength::Known(bytes) => set(header::CONTENT_LENGTH, HeaderValue::from(bytes))?,
+            BodyLength::Unknown => set(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
+        }
+        Ok(header)
+    }
+
+    /// The header without what belongs to one attempt only.
+    ///
+    /// # Errors
+    /// When the target does not fit below this upstream's base path.
+    pub fn own_header(&self, upstream: &UpstreamConfig) -> Result<Box<RequestHeader>, Refusal> {
+        let target = path::join(&upstream.base_path, &self.strip, &self.path, self.query.as_deref())?;
+        let mut header =
+            RequestHeader::build_no_case(self.method.clone(), target.as_bytes(), Some(self.fields.len() + 6))
+                .map_err(|_| Refusal::BadRequest)?;
+        header.set_version(Version::HTTP_11);
+        let mut set = |name: HeaderName, value: HeaderValue| {
+            header.append_header(name, value).map(drop).map_err(|_| Refusal::BadRequest)
+        };
+        set(header::HOST, upstream.authority.clone())?;
+        for (name, value) in &self.fields {
+            if !upstream.headers.iter().any(|(own, _)| own == name) {
+                set(name.clone(), value.clone())?;
+            }
+        }
+        for (name, value) in &upstream.headers {
+            set(name.clone(), value.clone())?;
+        }
+        Ok(Box::new(header))
+    }
+}
+
+/// How a request body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none, and its absence needs no word.
+    None,
+    /// So many bytes.
+    Known(usize),
+    /// It ends when it ends.
+    Unknown,
+}
+
+/// The deadline on the wall clock: `(deadline, now, unix time now)`.
+fn unix_millis((deadline, now, unix): (Timestamp, Timestamp, Duration)) -> HeaderValue {
+    let at = unix + now.until(deadline);
+    HeaderValue::from(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+}

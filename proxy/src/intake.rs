@@ -1,0 +1,113 @@
+//! Taking a request body in before the first attempt: what is whole can be replayed, and no upstream waits for
+//! a slow client.
+
+use crate::buffers::{Buffers, Reservation};
+use crate::config::Limits;
+use crate::door;
+use aorta_core::verdict::Refusal;
+use bytes::{Bytes, BytesMut};
+use pingora::protocols::http::ServerSession;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+/// A request body as far as it was taken in.
+#[derive(Debug)]
+pub struct Body {
+    /// What was read.
+    pub held: Bytes,
+    /// Everything was read; otherwise the rest still comes from the client.
+    pub whole: bool,
+    /// The end of the client's time to send the rest.
+    pub deadline: Instant,
+    /// Bytes the client may send in all.
+    pub bytes_max: usize,
+    /// The client said how long it is.
+    pub declared: Option<usize>,
+    _reservation: Reservation,
+}
+
+/// Why a body did not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// To be answered with this.
+    Refused(Refusal),
+    /// The client went away.
+    ClientGone,
+}
+
+impl Body {
+    /// There is something to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.whole && self.held.is_empty()
+    }
+}
+
+/// Reads the body until it ends or outgrows what may be kept.
+///
+/// # Errors
+/// When it is larger or slower than the listener allows, or the client went away.
+pub async fn take_in(
+    session: &mut ServerSession,
+    limits: &Limits,
+    replay_body_max: usize,
+    buffers: &Arc<Buffers>,
+) -> Result<Body, Lost> {
+    let declared = door::content_length(&session.req_header().headers);
+    let mut reservation = buffers.reservation();
+    let deadline = Instant::now() + limits.body_time;
+    if session.is_body_empty() {
+        return Ok(Body {
+            held: Bytes::new(),
+            whole: true,
+            deadline,
+            bytes_max: limits.body_bytes,
+            declared,
+            _reservation: reservation,
+        });
+    }
+    if declared.is_some_and(|length| length > limits.body_bytes) {
+        return Err(Lost::Refused(Refusal::BodyTooLarge));
+    }
+    if door::expects_continue(&session.req_header().headers)
+        && session.req_header().version == http::Version::HTTP_11
+    {
+        session.write_continue_response().await.map_err(|_| Lost::ClientGone)?;
+    }
+    let mut held = BytesMut::new();
+    let mut whole = false;
+    while held.len() <= replay_body_max {
+        let Some(chunk) = next(session, deadline).await? else {
+            whole = true;
+            break;
+        };
+        if held.len() + chunk.len() > limits.body_bytes {
+            return Err(Lost::Refused(Refusal::BodyTooLarge));
+        }
+        let kept = reservation.grow(chunk.len());
+        held.extend_from_slice(&chunk);
+        if !kept {
+            break;
+        }
+    }
+    let held = held.freeze();
+    Ok(Body { held, whole, deadline, bytes_max: limits.body_bytes, declared, _reservation: reservation })
+}
+
+/// The next piece of the body from the client; none at its end.
+///
+/// # Errors
+/// When the client is too slow, or went away.
+pub async fn next(session: &mut ServerSession, deadline: Instant) -> Result<Option<Bytes>, Lost> {
+    match timeout_at(deadline, session.read_request_body()).await {
+        Err(_) => Err(Lost::Refused(Refusal::ClientTooSlow)),
+        Ok(Err(error)) if is_malformed(&error) => Err(Lost::Refused(Refusal::BadRequest)),
+        Ok(Err(_)) => Err(Lost::ClientGone),
+        Ok(Ok(chunk)) => Ok(chunk),
+    }
+}
+
+fn is_malformed(error: &pingora::Error) -> bool {
+    use pingora::ErrorType;
+    !matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error)
+}

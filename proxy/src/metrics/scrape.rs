@@ -1,0 +1,69 @@
+//! Gauges that are read from the pools when Prometheus asks.
+
+use super::Metrics;
+use crate::buffers::Buffers;
+use crate::clock;
+use crate::snapshot::{LivePool, Snapshot};
+use aorta_core::time::Timestamp;
+use aorta_core::upstream::{Health, Upstream};
+use prometheus::{Encoder as _, TextEncoder};
+
+/// All families in Prometheus' text format.
+///
+/// # Errors
+/// When the encoder fails.
+pub fn expose(
+    metrics: &Metrics,
+    snapshot: &Snapshot,
+    buffers: &Buffers,
+) -> Result<Vec<u8>, prometheus::Error> {
+    for pool in &snapshot.pools {
+        look(metrics, pool);
+    }
+    metrics.families.buffers_free.set(buffers.free() as f64);
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&metrics.registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+fn look(metrics: &Metrics, live: &LivePool) {
+    let f = &metrics.families;
+    let name = live.name();
+    live.read(|pool| {
+        let healthy = pool.healthy();
+        f.healthy.with_label_values(&[name]).set(healthy as f64);
+        f.upstreams.with_label_values(&[name]).set(pool.upstreams().len() as f64);
+        f.panic.with_label_values(&[name]).set(f64::from(u8::from(pool.in_panic())));
+        f.budget.with_label_values(&[name]).set(pool.budget_balance());
+        for upstream in pool.upstreams() {
+            look_at(metrics, name, upstream);
+        }
+    });
+    for (upstream, config) in live.upstreams.iter().zip(&live.config.upstreams) {
+        let labels = [name, config.name.as_str()];
+        f.dns_stale.with_label_values(&labels).set(f64::from(u8::from(upstream.is_stale())));
+        f.dns_success.with_label_values(&labels).set(upstream.resolved_unix());
+    }
+}
+
+fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream) {
+    let f = &metrics.families;
+    let labels = [pool, upstream.name()];
+    for state in Health::NAMES {
+        let on = f64::from(u8::from(state == upstream.health().name()));
+        f.state.with_label_values(&[pool, upstream.name(), state]).set(on);
+    }
+    let until = match upstream.health() {
+        Health::Ejected { until, .. } => unix(until),
+        _ => 0.0,
+    };
+    f.ejected_until.with_label_values(&labels).set(until);
+    f.changed.with_label_values(&labels).set(unix(upstream.changed()));
+    f.in_flight.with_label_values(&labels).set(f64::from(upstream.in_flight()));
+}
+
+/// A moment of the core on the wall clock.
+fn unix(moment: Timestamp) -> f64 {
+    let now = clock::now();
+    clock::unix().as_secs_f64() + now.until(moment).as_secs_f64() - now.since(moment).as_secs_f64()
+}

@@ -1,0 +1,245 @@
+//! Where a request goes below an upstream's base path, and why it cannot leave it.
+//!
+//! API Gateway's stage is the first path segment, so a path that climbs would reach another stage; and servers
+//! decode once more than one expects. Sources: RFC 3986 section 5.2.4 (dot segments); AWS "Known issues" of
+//! API Gateway (`|`, `{`, `}` must be encoded, `;` splits parameters).
+
+use aorta_core::verdict::Refusal;
+
+/// API Gateway takes request targets of 10,240 characters at most ("Amazon API Gateway quotas").
+const TARGET_MAX: usize = 10_240;
+
+/// The target to send upstream.
+///
+/// `path` and `query` are the client's; `strip` is taken off the front of the path; `base` is the upstream's
+/// own path, empty or without closing slash.
+///
+/// # Errors
+/// When the path could mean another place to a server that decodes it, or is longer than any upstream takes.
+pub fn join(base: &str, strip: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
+    judge(path)?;
+    let rest = path.strip_prefix(strip).unwrap_or(path);
+    // The root of the base path is the base path itself: API Gateway knows `/Server1`, not `/Server1/`.
+    let rest = if rest == "/" && !base.is_empty() { "" } else { rest };
+    let query_len = query.map_or(0, str::len);
+    let mut target = String::with_capacity(base.len() + rest.len() + query_len + 2);
+    target.push_str(base);
+    if !rest.is_empty() && !rest.starts_with('/') {
+        target.push('/');
+    }
+    encode(rest, &mut target);
+    if target.is_empty() {
+        target.push('/');
+    }
+    if let Some(query) = query {
+        target.push('?');
+        encode(query, &mut target);
+    }
+    if target.len() > TARGET_MAX { Err(Refusal::UriTooLong) } else { Ok(target) }
+}
+
+/// # Errors
+/// [`Refusal::BadPath`] for what is no absolute path, climbs, hides a separator, or is broken encoding.
+fn judge(path: &str) -> Result<(), Refusal> {
+    if !path.starts_with('/') || path.contains('\\') {
+        return Err(Refusal::BadPath);
+    }
+    if !path.contains('%') {
+        return if path.split('/').any(is_dots) { Err(Refusal::BadPath) } else { Ok(()) };
+    }
+    let decoded = decode(path).ok_or(Refusal::BadPath)?;
+    // A second layer of encoding is for a server that decodes twice: nothing in FHIR needs `%25` in a path.
+    let hidden = decoded.len() < path.len() && hides_something(path, &decoded);
+    if hidden { Err(Refusal::BadPath) } else { Ok(()) }
+}
+
+fn hides_something(path: &str, decoded: &[u8]) -> bool {
+    let separators = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'/').count();
+    separators(decoded) != separators(path.as_bytes())
+        || decoded.iter().any(|&byte| byte == b'\\' || byte == b'%' || byte < 0x20 || byte == 0x7f)
+        || decoded.split(|&byte| byte == b'/').any(|segment| {
+            let name = segment.split(|&byte| byte == b';').next().unwrap_or_default();
+            name == b"." || name == b".."
+        })
+}
+
+fn is_dots(segment: &str) -> bool {
+    // `..;x` climbs on servers that read path parameters.
+    let name = segment.split(';').next().unwrap_or_default();
+    name == "." || name == ".."
+}
+
+fn decode(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = path.bytes();
+    let mut decoded = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let (high, low) = (hex(bytes.next()?)?, hex(bytes.next()?)?);
+            decoded.push(high * 16 + low);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
+const fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Encodes what API Gateway does not take raw, and leaves the rest as the client wrote it.
+fn encode(text: &str, target: &mut String) {
+    for piece in text.split_inclusive(['|', '{', '}', ';', '"', '<', '>', '^', '`', '\\']) {
+        let special = piece.chars().next_back().and_then(escape);
+        match special {
+            Some(escaped) => {
+                target.push_str(&piece[..piece.len() - 1]);
+                target.push_str(escaped);
+            }
+            None => target.push_str(piece),
+        }
+    }
+}
+
+const fn escape(special: char) -> Option<&'static str> {
+    match special {
+        '|' => Some("%7C"),
+        '{' => Some("%7B"),
+        '}' => Some("%7D"),
+        ';' => Some("%3B"),
+        '"' => Some("%22"),
+        '<' => Some("%3C"),
+        '>' => Some("%3E"),
+        '^' => Some("%5E"),
+        '`' => Some("%60"),
+        '\\' => Some("%5C"),
+        _ => None,
+    }
+}
+
+/// A path with everything that could name a patient replaced: what logs may hold.
+///
+/// FHIR's own words (resource types, `_history`, `_search`, `metadata`, `$operations`) stay; all else is
+/// `{id}`.
+#[must_use]
+pub fn template(path: &str) -> String {
+    let mut shown = String::with_capacity(path.len().min(128));
+    for segment in path.split('/').skip(1).take(8) {
+        shown.push('/');
+        shown.push_str(if is_fhir_word(segment) { segment } else { "{id}" });
+    }
+    if shown.is_empty() { "/".to_owned() } else { shown }
+}
+
+fn is_fhir_word(segment: &str) -> bool {
+    matches!(segment, "" | "metadata" | "_history" | "_search" | "ping")
+        || is_resource_type(segment)
+        || aorta_core::fhir_safety::is_reading_operation(segment)
+}
+
+/// R4's resource types look like this, and a name of a person may too: only the known ones are shown.
+fn is_resource_type(segment: &str) -> bool {
+    const SHOWN: [&str; 25] = [
+        "AllergyIntolerance",
+        "Appointment",
+        "AuditEvent",
+        "Binary",
+        "Bundle",
+        "CarePlan",
+        "Claim",
+        "Composition",
+        "Condition",
+        "Coverage",
+        "Device",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Encounter",
+        "ExplanationOfBenefit",
+        "Immunization",
+        "Location",
+        "Medication",
+        "MedicationRequest",
+        "Observation",
+        "Organization",
+        "Patient",
+        "Practitioner",
+        "Procedure",
+        "ServiceRequest",
+    ];
+    SHOWN.binary_search(&segment).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, query: Option<&str>, expected: Result<&str, Refusal>) {
+        assert_eq!(
+            join("/Server1", "", path, query).as_deref().map_err(|refusal| *refusal),
+            expected,
+            "{path}"
+        );
+    }
+
+    #[test]
+    fn a_path_is_joined_below_the_stage() {
+        check("/Patient/1", None, Ok("/Server1/Patient/1"));
+        check("/", None, Ok("/Server1"));
+        check("/", Some("_format=json"), Ok("/Server1?_format=json"));
+        assert_eq!(join("", "", "/", None).as_deref(), Ok("/"));
+        assert_eq!(join("/b", "/fhir", "/fhir/Patient", None).as_deref(), Ok("/b/Patient"));
+        assert_eq!(join("/b", "/fhir", "/fhir", None).as_deref(), Ok("/b"));
+    }
+
+    #[test]
+    fn what_the_gateway_does_not_take_raw_is_encoded() {
+        check("/Patient", Some("identifier=a|b;c"), Ok("/Server1/Patient?identifier=a%7Cb%3Bc"));
+        check("/Patient", Some("name=%7C%2B"), Ok("/Server1/Patient?name=%7C%2B"));
+    }
+
+    #[test]
+    fn a_path_cannot_leave_its_stage() {
+        for path in [
+            "/..",
+            "/../x",
+            "/a/../../x",
+            "/a/./b",
+            "/%2e%2e/x",
+            "/%2E./x",
+            "/a%2fb",
+            "/a%2F..%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/..;x/y",
+            "/%252e%252e/x",
+            "/a%00b",
+            "/a%0d%0ab",
+            "/%",
+            "/%2",
+            "/%zz",
+            "x",
+            "*",
+            "",
+        ] {
+            check(path, None, Err(Refusal::BadPath));
+        }
+    }
+
+    #[test]
+    fn a_target_longer_than_any_gateway_takes_is_refused() {
+        check(&format!("/{}", "a".repeat(11_000)), None, Err(Refusal::UriTooLong));
+    }
+
+    #[test]
+    fn a_template_names_no_one() {
+        assert_eq!(template("/Patient/P123456/_history/2"), "/Patient/{id}/_history/{id}");
+        assert_eq!(template("/Johnson/Patient"), "/{id}/Patient");
+        assert_eq!(template("/"), "/");
+        assert_eq!(template("/Patient/$everything"), "/Patient/$everything");
+    }
+}

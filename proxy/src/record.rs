@@ -1,0 +1,130 @@
+//! The ledger: one visit, one receipt, booked once. Metrics and the access line follow from it and from
+//! nothing else.
+
+use crate::access_log;
+use crate::clock;
+use crate::engine::Call;
+use crate::metrics::Metrics;
+use crate::snapshot::{LivePool, Snapshot};
+use aorta_core::classify::{AnswerFacts, BodyFacts};
+use aorta_core::pool::PoolEvent;
+use aorta_core::receipt::Receipt;
+use aorta_core::time::Timestamp;
+use http::{HeaderValue, Method};
+use std::time::Duration;
+
+/// One request as the adapter saw it: what the core does not know.
+#[derive(Debug)]
+pub struct Visit {
+    /// When its head had arrived.
+    pub started: Timestamp,
+    /// Its id: the client's own, or a new one.
+    pub request_id: HeaderValue,
+    /// Its method.
+    pub method: Method,
+    /// Its path with everything removed that could name a patient.
+    pub template: String,
+    /// Position of its route in the table.
+    pub route: Option<usize>,
+    /// Position of its pool.
+    pub pool: Option<usize>,
+    /// The status the client got; 0 when it got none.
+    pub status: u16,
+    /// Body bytes sent to the client.
+    pub sent: usize,
+    /// The upstream of the last attempt.
+    pub upstream: usize,
+    /// Attempts made.
+    pub attempts: usize,
+    /// A failure that hid behind a success: where, and in what shape.
+    pub masked: Option<(usize, &'static str)>,
+}
+
+impl Visit {
+    /// A visit that begins now.
+    #[must_use]
+    pub fn new(request_id: HeaderValue, method: Method, template: String) -> Self {
+        Self {
+            started: clock::now(),
+            request_id,
+            method,
+            template,
+            route: None,
+            pool: None,
+            status: 0,
+            sent: 0,
+            upstream: 0,
+            attempts: 0,
+            masked: None,
+        }
+    }
+
+    /// How long it has taken.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        clock::now().since(self.started)
+    }
+
+    /// An attempt begins.
+    pub const fn attempted(&mut self, upstream: usize, number: usize) {
+        self.upstream = upstream;
+        self.attempts = number;
+    }
+
+    /// An answer was judged.
+    pub fn answered(&mut self, call: &Call<'_>, facts: &AnswerFacts) {
+        let success = facts.status < 400;
+        let kind = match facts.body {
+            BodyFacts::Envelope { status } if success && status >= 500 => "envelope",
+            BodyFacts::LambdaError if success => "lambda_error",
+            BodyFacts::Html if success && call.fhir_expected => "html",
+            _ => return,
+        };
+        self.masked = Some((self.upstream, kind));
+        if let Some(pool) = self.pool {
+            call.proxy.metrics.masked(pool, self.upstream, kind);
+        }
+    }
+}
+
+/// Books a finished visit.
+pub fn book(metrics: &Metrics, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
+    metrics.book(visit, receipt);
+    access_log::write(snapshot, visit, receipt, visit.pool.and_then(|pool| snapshot.pools.get(pool)));
+}
+
+/// The name of an upstream of a pool.
+#[must_use]
+pub fn upstream_name(pool: Option<&std::sync::Arc<LivePool>>, upstream: usize) -> &str {
+    pool.and_then(|pool| pool.config.upstreams.get(upstream)).map_or("", |upstream| &upstream.name)
+}
+
+/// Logs what happened in a pool: the words of an operator, no words of a patient.
+pub fn log_event(pool: &LivePool, event: &PoolEvent) {
+    let name = |upstream: usize| pool.config.upstreams.get(upstream).map_or("", |u| u.name.as_str());
+    match *event {
+        PoolEvent::Ejected { upstream, reason, enforced, .. } => tracing::warn!(
+            pool = pool.name(),
+            upstream = name(upstream),
+            reason = reason.name(),
+            enforced,
+            "ejected"
+        ),
+        PoolEvent::EjectionPrevented { upstream, guard } => tracing::warn!(
+            pool = pool.name(),
+            upstream = name(upstream),
+            guard = guard.name(),
+            "ejection prevented"
+        ),
+        PoolEvent::ProbingStarted { upstream } => {
+            tracing::info!(pool = pool.name(), upstream = name(upstream), "probing");
+        }
+        PoolEvent::Readmitted { upstream } => {
+            tracing::info!(pool = pool.name(), upstream = name(upstream), "readmitted");
+        }
+        PoolEvent::VerifyWanted { upstream } => {
+            tracing::info!(pool = pool.name(), upstream = name(upstream), "verifying a denial");
+        }
+        PoolEvent::Panic { on } => tracing::error!(pool = pool.name(), on, "panic"),
+    }
+}

@@ -1,0 +1,154 @@
+//! Puts the process together: listeners, admin, background work, and the way it stops.
+
+use crate::admin::Admin;
+use crate::buffers::Buffers;
+use crate::clock;
+use crate::config::{Config, Listener};
+use crate::metrics::Metrics;
+use crate::resolver::Resolver;
+use crate::service::{Door, Proxy};
+use crate::snapshot::Snapshot;
+use crate::tls;
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::apps::http_app::HttpServer;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::listening::Service;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Idle connections kept to all upstreams together, for each thread.
+const IDLE_CONNECTIONS: usize = 512;
+/// A stopping process waits at most this long for requests in flight: the longest a request may take.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// A new process must listen within this.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When the configuration cannot be brought into force. A listener that cannot be bound ends the process.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut conf = ServerConf { threads, ..ServerConf::default() };
+    conf.grace_period_seconds = Some(0);
+    conf.graceful_shutdown_timeout_seconds = Some(0);
+    let listeners = config.listeners.clone();
+    let admin_address = config.admin;
+    let proxy = proxy(config, &conf, threads)?;
+
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    for listener in &listeners {
+        server.add_service(listen(&proxy, listener)?);
+    }
+    let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(Admin::new(Arc::clone(&proxy))));
+    admin.add_tcp(&admin_address.to_string());
+    admin.threads = Some(1);
+    server.add_service(admin);
+    server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
+    let addresses = listeners.iter().map(|listener| listener.address).collect();
+    server.add_service(background_service("ready", Announcer { listeners: addresses, admin: admin_address }));
+    server.run(RunArgs { shutdown_signal: Box::new(Drain { proxy }) });
+    Ok(())
+}
+
+fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Arc<Proxy>> {
+    let seed = RandomState::new().hash_one(std::process::id());
+    let buffers = Buffers::new(config.buffers_total);
+    let snapshot = Snapshot::new(config, clock::now(), seed);
+    let metrics = Metrics::new(&snapshot).context("the metrics cannot be registered")?;
+    let mut options = ConnectorOptions::from_server_conf(conf);
+    options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
+    let connector = Connector::new(Some(options));
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, seed)))
+}
+
+fn listen(proxy: &Arc<Proxy>, listener: &Listener) -> anyhow::Result<Service<Door>> {
+    let door = Door::new(Arc::clone(proxy), listener.limits, listener.tls.is_some());
+    let mut service = Service::new(format!("listener {}", listener.address), door);
+    match &listener.tls {
+        None => service.add_tcp(&listener.address.to_string()),
+        Some(files) => {
+            service.add_tls_with_settings(&listener.address.to_string(), None, tls::settings(files)?);
+        }
+    }
+    Ok(service)
+}
+
+/// Says on standard output when every listener accepts.
+struct Announcer {
+    listeners: Vec<SocketAddr>,
+    admin: SocketAddr,
+}
+
+#[async_trait]
+impl BackgroundService for Announcer {
+    async fn start(&self, _: ShutdownWatch) {
+        let all = self.listeners.iter().chain([&self.admin]);
+        for address in all {
+            if tokio::time::timeout(START_MAX, accepts(*address)).await.is_err() {
+                tracing::error!(%address, "does not accept");
+                return;
+            }
+        }
+        let line = serde_json::json!({
+            "ready": true,
+            "listeners": self.listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "admin": self.admin.to_string(),
+        });
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        tracing::info!("ready");
+    }
+}
+
+async fn accepts(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Turns a signal into a stop that loses no request: readiness fails first, answers close their connections,
+/// and the process ends as soon as nothing is in flight.
+struct Drain {
+    proxy: Arc<Proxy>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Drain {
+    async fn recv(&self) -> ShutdownSignal {
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::error!("signals cannot be received; only a kill ends this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.proxy.draining.store(true, Ordering::Relaxed);
+        tracing::info!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "draining");
+        let empty = async {
+            while self.proxy.in_flight.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_MAX, empty).await.is_err() {
+            tracing::warn!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "stopping all the same");
+        }
+        ShutdownSignal::FastShutdown
+    }
+}

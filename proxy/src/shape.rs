@@ -1,0 +1,249 @@
+//! A look into a held answer: what its body is, and how a Lambda envelope is opened.
+//!
+//! An API Gateway integration that is no Lambda proxy returns the function's output as the body of a 200 (AWS,
+//! "Lambda integrations"), so a failure can hide behind a success. The look goes no deeper than the top level.
+
+use aorta_core::classify::BodyFacts;
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The kind of an answer's body, by its media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// FHIR's own JSON.
+    Fhir,
+    /// Other JSON, or none said.
+    Json,
+    /// HTML.
+    Html,
+    /// Anything else: it streams.
+    Other,
+}
+
+impl Media {
+    /// Reads `Content-Type`.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+            return Self::Json;
+        };
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/fhir+json" => Self::Fhir,
+            "application/json" | "text/json" => Self::Json,
+            "text/html" | "application/xhtml+xml" => Self::Html,
+            other if other.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its answers are held until they can be judged.
+    #[must_use]
+    pub const fn is_judged(self) -> bool {
+        matches!(self, Self::Fhir | Self::Json)
+    }
+}
+
+/// What a complete JSON body is.
+#[must_use]
+pub fn judge(body: &[u8]) -> BodyFacts {
+    if body.is_empty() {
+        return BodyFacts::Empty;
+    }
+    if !matches!(body.trim_ascii_start().first(), Some(b'{')) {
+        let readable = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        return if readable { BodyFacts::Json } else { BodyFacts::Unreadable };
+    }
+    match serde_json::from_slice::<TopLevel>(body) {
+        Ok(top) => top.facts(),
+        Err(_) => BodyFacts::Unreadable,
+    }
+}
+
+/// The beginning of a body too large to hold could be an envelope, which must not stream wrapped.
+#[must_use]
+pub fn may_be_envelope(beginning: &[u8]) -> bool {
+    let text = beginning.trim_ascii_start();
+    let Some(rest) = text.strip_prefix(b"{") else { return false };
+    let rest = rest.trim_ascii_start();
+    [
+        b"\"statusCode\"".as_slice(),
+        b"\"headers\"",
+        b"\"body\"",
+        b"\"isBase64Encoded\"",
+        b"\"multiValueHeaders\"",
+    ]
+    .iter()
+    .any(|key| rest.starts_with(key))
+}
+
+#[derive(Default)]
+struct TopLevel {
+    keys: usize,
+    resource_type: bool,
+    error_message: bool,
+    status_code: Option<u16>,
+    carries: bool,
+    message: Option<String>,
+}
+
+impl TopLevel {
+    fn facts(&self) -> BodyFacts {
+        if self.resource_type {
+            return BodyFacts::Json;
+        }
+        match (self.status_code, self.message.as_deref()) {
+            (Some(status), _) if self.carries => BodyFacts::Envelope { status },
+            _ if self.error_message => BodyFacts::LambdaError,
+            (_, Some("Forbidden")) if self.keys == 1 => BodyFacts::ForbiddenMessage,
+            (_, Some("Internal server error")) if self.keys == 1 => BodyFacts::InternalMessage,
+            _ => BodyFacts::Json,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TopLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TopLevelVisitor)
+    }
+}
+
+struct TopLevelVisitor;
+
+impl<'de> Visitor<'de> for TopLevelVisitor {
+    type Value = TopLevel;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
+        let mut top = TopLevel::default();
+        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+            top.keys += 1;
+            match key.as_ref() {
+                "statusCode" => top.status_code = status(&map.next_value::<Value>()?),
+                "message" => top.message = map.next_value::<Value>()?.as_str().map(str::to_owned),
+                other => {
+                    top.resource_type |= other == "resourceType";
+                    top.error_message |= other == "errorMessage";
+                    top.carries |=
+                        matches!(other, "body" | "headers" | "multiValueHeaders" | "isBase64Encoded");
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(top)
+    }
+}
+
+fn status(value: &Value) -> Option<u16> {
+    let number = match value {
+        Value::String(text) => text.parse().ok()?,
+        other => other.as_u64()?,
+    };
+    u16::try_from(number).ok().filter(|code| (100..600).contains(code))
+}
+
+/// The response an envelope carries.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The status inside.
+    pub status: u16,
+    /// The headers inside.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body inside: text, decoded base64, or an object written out.
+    pub body: Bytes,
+}
+
+/// Opens a Lambda envelope; none when it is none after all.
+#[must_use]
+pub fn open(envelope: &[u8]) -> Option<Opened> {
+    let Value::Object(mut fields) = serde_json::from_slice(envelope).ok()? else { return None };
+    let status = status(fields.get("statusCode")?)?;
+    let base64 = fields.get("isBase64Encoded").is_some_and(|flag| flag == &Value::Bool(true));
+    let body = match fields.remove("body") {
+        None | Some(Value::Null) => Bytes::new(),
+        Some(Value::String(text)) if base64 => {
+            base64::engine::general_purpose::STANDARD.decode(text).ok()?.into()
+        }
+        Some(Value::String(text)) => text.into(),
+        Some(other) => serde_json::to_vec(&other).ok()?.into(),
+    };
+    let mut headers = Vec::new();
+    for (name, value) in fields.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        push(&mut headers, name, value);
+    }
+    for (name, values) in fields.get("multiValueHeaders").and_then(Value::as_object).into_iter().flatten() {
+        values.as_array().into_iter().flatten().for_each(|value| push(&mut headers, name, value));
+    }
+    Some(Opened { status, headers, body })
+}
+
+fn push(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &str, value: &Value) {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return,
+    };
+    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(text)) {
+        headers.push((name, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: BodyFacts) {
+        assert_eq!(judge(body.as_bytes()), expected, "{body}");
+    }
+
+    #[test]
+    fn a_body_is_told_by_its_top_level() {
+        check(r#"{"resourceType":"Patient","statusCode":500,"body":"x"}"#, BodyFacts::Json);
+        check(r#"{"statusCode":500,"body":"x"}"#, BodyFacts::Envelope { status: 500 });
+        check(r#"{"statusCode":"200","headers":{}}"#, BodyFacts::Envelope { status: 200 });
+        check(r#"{"statusCode":500}"#, BodyFacts::Json);
+        check(r#"{"statusCode":42,"body":""}"#, BodyFacts::Json);
+        check(r#"{"errorMessage":"x","errorType":"y"}"#, BodyFacts::LambdaError);
+        check(r#"{"message":"Forbidden"}"#, BodyFacts::ForbiddenMessage);
+        check(r#"{"message":"Forbidden","more":1}"#, BodyFacts::Json);
+        check(r#"{"message": "Internal server error"}"#, BodyFacts::InternalMessage);
+        check("[1,2]", BodyFacts::Json);
+        check("", BodyFacts::Empty);
+        check(r#"{"resourceType":"Pat"#, BodyFacts::Unreadable);
+        check("<html>", BodyFacts::Unreadable);
+    }
+
+    #[test]
+    fn an_envelope_carries_text_base64_or_an_object() {
+        let body = |envelope: &str| open(envelope.as_bytes()).map(|opened| opened.body);
+        assert_eq!(body(r#"{"statusCode":200,"body":"{\"a\":1.50}"}"#).unwrap(), r#"{"a":1.50}"#);
+        assert_eq!(body(r#"{"statusCode":200,"body":{"a":1.50}}"#).unwrap(), r#"{"a":1.50}"#);
+        assert_eq!(body(r#"{"statusCode":200,"isBase64Encoded":true,"body":"aGk="}"#).unwrap(), "hi");
+        assert_eq!(body(r#"{"statusCode":204}"#).unwrap(), "");
+        assert_eq!(body(r#"{"statusCode":200,"isBase64Encoded":true,"body":"%%"}"#), None);
+        assert_eq!(body(r#"{"body":"x"}"#), None);
+    }
+
+    #[test]
+    fn the_headers_inside_come_out() {
+        let envelope = r#"{"statusCode":201,"headers":{"ETag":"W/\"1\"","bad name":"x","n":1},"body":""}"#;
+        let opened = open(envelope.as_bytes()).unwrap();
+        assert_eq!(opened.status, 201);
+        assert_eq!(opened.headers.len(), 2);
+    }
+
+    #[test]
+    fn a_beginning_that_could_be_an_envelope_is_told_from_a_resource() {
+        assert!(may_be_envelope(br#" { "statusCode": 200, "#));
+        assert!(may_be_envelope(br#"{"body":"#));
+        assert!(!may_be_envelope(br#"{"resourceType":"Bundle""#));
+        assert!(!may_be_envelope(b"[1"));
+    }
+}

@@ -1,0 +1,185 @@
+//! What is in force: the configuration joined with live state. A request holds one snapshot from its first
+//! byte to its last.
+
+use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
+use crate::translate;
+use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::route::RouteTable;
+use aorta_core::time::Timestamp;
+use arc_swap::ArcSwap;
+use fastrand::Rng;
+use pingora::upstreams::peer::HttpPeer;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Routes and pools in force.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which request belongs where.
+    pub routes: RouteTable,
+    /// Beside each route of the table.
+    pub route_settings: Vec<RouteSettings>,
+    /// Whom it asks.
+    pub pools: Vec<Arc<LivePool>>,
+    /// Which requests leave an access line.
+    pub access: AccessLog,
+}
+
+impl Snapshot {
+    /// Brings a configuration into force.
+    #[must_use]
+    pub fn new(config: Config, now: Timestamp, seed: u64) -> Self {
+        let pools = config
+            .pools
+            .into_iter()
+            .enumerate()
+            .map(|(index, pool)| Arc::new(LivePool::new(pool, now, seed.wrapping_add(index as u64))))
+            .collect();
+        Self {
+            routes: config.routes,
+            route_settings: config.route_settings,
+            pools,
+            access: config.log.access,
+        }
+    }
+}
+
+/// A pool with its live state.
+#[derive(Debug)]
+pub struct LivePool {
+    /// As configured.
+    pub config: PoolConfig,
+    /// In the order of the configuration.
+    pub upstreams: Vec<LiveUpstream>,
+    decisions: Mutex<Decisions>,
+}
+
+/// The core's pool and the dice it is given.
+#[derive(Debug)]
+pub struct Decisions {
+    /// The core's pool.
+    pub pool: Pool,
+    /// Seeded once at start.
+    pub rng: Rng,
+}
+
+impl LivePool {
+    fn new(config: PoolConfig, now: Timestamp, seed: u64) -> Self {
+        let pool = Pool::new(Arc::clone(&config.spec), now);
+        let decisions = Mutex::new(Decisions { pool, rng: Rng::with_seed(seed) });
+        let upstreams =
+            config.upstreams.iter().map(|upstream| LiveUpstream::new(&config, upstream)).collect();
+        Self { config, upstreams, decisions }
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.spec.name
+    }
+
+    /// Asks the core, and returns what it wants told besides.
+    pub fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+        let mut held = self.lock();
+        let Decisions { pool, rng } = &mut *held;
+        let answer = ask(pool, rng);
+        let events = pool.take_events();
+        (answer, events)
+    }
+
+    /// Reads the core's state.
+    pub fn read<T>(&self, look: impl FnOnce(&Pool) -> T) -> T {
+        look(&self.lock().pool)
+    }
+
+    // A decision that panicked left counters that are at worst off by one: serving on is better than dying.
+    fn lock(&self) -> MutexGuard<'_, Decisions> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One address of an upstream, ready to be connected to.
+#[derive(Debug)]
+pub struct Peer {
+    /// For requests that may be repeated: any idle connection will do.
+    pub shared: HttpPeer,
+    /// For requests that may not: connections of their own that are fresh or were just used, because a stale
+    /// one would fail a request that cannot be tried again.
+    pub fresh: HttpPeer,
+}
+
+/// An upstream's addresses, which the resolver replaces.
+#[derive(Debug)]
+pub struct LiveUpstream {
+    peers: ArcSwap<Vec<Arc<Peer>>>,
+    turn: AtomicUsize,
+    group: u64,
+    stale: AtomicBool,
+    resolved: AtomicU64,
+}
+
+impl LiveUpstream {
+    fn new(pool: &PoolConfig, config: &UpstreamConfig) -> Self {
+        let group = translate::group(&pool.spec.name, &config.name);
+        let live = Self {
+            peers: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+            group,
+            stale: AtomicBool::new(false),
+            resolved: AtomicU64::new(0),
+        };
+        live.replace(config, &config.addresses);
+        live
+    }
+
+    /// Puts these addresses in force; an empty list changes nothing, so the last good answer stays.
+    pub fn replace(&self, config: &UpstreamConfig, addresses: &[SocketAddr]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let peers = addresses.iter().map(|address| Arc::new(translate::peer(config, *address, self.group)));
+        self.peers.store(Arc::new(peers.collect()));
+    }
+
+    /// All addresses, another one first each time.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        let peers = self.peers.load();
+        if peers.len() < 2 {
+            return peers.to_vec();
+        }
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len();
+        peers.iter().cycle().skip(first).take(peers.len()).cloned().collect()
+    }
+
+    /// The name was just looked up, with success.
+    pub fn resolved(&self, unix: Duration) {
+        self.stale.store(false, Ordering::Relaxed);
+        self.resolved.store(unix.as_secs(), Ordering::Relaxed);
+    }
+
+    /// The name was just looked up in vain: the addresses in force are the last good ones.
+    pub fn lookup_failed(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// The last lookup failed.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// When the name last resolved, in Unix seconds; 0 for never.
+    #[must_use]
+    pub fn resolved_unix(&self) -> f64 {
+        self.resolved.load(Ordering::Relaxed) as f64
+    }
+
+    /// The addresses in force.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.peers.load().iter().map(|peer| peer.shared._address.to_string()).collect()
+    }
+}

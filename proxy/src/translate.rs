@@ -1,0 +1,88 @@
+//! Between Pingora's words and the core's: upstream to peer, request to facts.
+
+use crate::config::UpstreamConfig;
+use crate::shape::Media;
+use crate::snapshot::Peer;
+use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
+use aorta_core::pool::PoolSpec;
+use http::{HeaderMap, Method, header};
+use pingora::protocols::ALPN;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+/// Streams on one HTTP/2 connection to an upstream: below API Gateway's own limit of 128.
+const H2_STREAMS: usize = 64;
+/// A connection whose other end vanished without a word is found out within two of these.
+const H2_PING: Duration = Duration::from_secs(5);
+
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Connections are shared within one upstream of one pool, never across.
+#[must_use]
+pub fn group(pool: &str, upstream: &str) -> u64 {
+    let mut hasher = KEYS.build_hasher();
+    (pool, upstream).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How to connect to one address of an upstream.
+#[must_use]
+pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
+    let mut shared = HttpPeer::new(address, config.tls, config.server_name.clone());
+    shared.group_key = group;
+    // Plain HTTP has no negotiation, so it is HTTP/1.1; over TLS the upstream chooses.
+    shared.options.alpn = if config.tls { ALPN::H2H1 } else { ALPN::H1 };
+    shared.options.max_h2_streams = H2_STREAMS;
+    shared.options.h2_ping_interval = Some(H2_PING);
+    shared.options.ca = config.ca.as_ref().map(|roots| {
+        let wrapped: Vec<_> = roots.iter().map(|root| WrappedX509::new(root.to_vec(), parse_x509)).collect();
+        Arc::from(wrapped.into_boxed_slice())
+    });
+    let mut fresh = shared.clone();
+    fresh.group_key = group.wrapping_add(1);
+    Peer { shared, fresh }
+}
+
+/// A hash of who the client is: its credential, else its address. It tells clients apart and nothing more.
+#[must_use]
+pub fn client(headers: &HeaderMap, address: Option<std::net::IpAddr>) -> u64 {
+    let credential = headers.get("x-api-key").or_else(|| headers.get(header::AUTHORIZATION));
+    match credential {
+        Some(value) => KEYS.hash_one(value.as_bytes()),
+        None => KEYS.hash_one(address),
+    }
+}
+
+/// What repeating this request would do.
+#[must_use]
+pub fn safety(spec: &PoolSpec, method: &Method, path: &str, headers: &HeaderMap) -> Safety {
+    fhir_safety::judge(SafetyFacts {
+        method,
+        path: path.trim_end_matches('/'),
+        if_match: headers.contains_key(header::IF_MATCH),
+        if_none_exist: headers.contains_key("if-none-exist"),
+        fhir: spec.fhir,
+        one_data_domain: spec.one_data_domain(),
+        retry_unconditional_put: spec.retry.retry_unconditional_put,
+    })
+}
+
+/// The client reads FHIR, so an answer in another tongue is not what it asked for. A `Binary` may be anything.
+#[must_use]
+pub fn expects_fhir(spec: &PoolSpec, safety: Safety, path: &str, headers: &HeaderMap) -> bool {
+    let other_media =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| {
+            accept.contains("text/html") || accept.contains("text/plain") || accept.contains("xml")
+        });
+    spec.fhir && safety == Safety::Safe && !other_media && !path.split('/').any(|word| word == "Binary")
+}
+
+/// The media types whose answers are held until judged.
+#[must_use]
+pub fn is_held(headers: &HeaderMap) -> bool {
+    Media::of(headers).is_judged()
+}
