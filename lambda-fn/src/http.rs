@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fhir::IssueCode;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -126,13 +126,18 @@ async fn answer<S: Store>(server: &Server<S>, request: hyper::Request<Incoming>)
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
+    let too_long = || {
+        let words = format!("a body has at most {BODY_BYTES_MAX} bytes");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, IssueCode::TooLong, words)
+    };
+    // A length that is announced need not be waited for.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_long());
+    }
     let collected = Limited::new(body, BODY_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_TIME_MAX, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let words = format!("a body has at most {BODY_BYTES_MAX} bytes");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, IssueCode::TooLong, words))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(Refusal::bad_request(IssueCode::Incomplete, "the body ended early")),
         Err(_) => {
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, IssueCode::Timeout, "the body took too long"))

@@ -10,7 +10,7 @@ use anyhow::Context;
 use aorta_fhir::serve::Server;
 use aorta_fhir::settings::{Database, Seed, Settings};
 use aorta_fhir::store::sqlite::Sqlite;
-use aorta_fhir::{clock, event, http, load, resource::Resource, seed, store::Store};
+use aorta_fhir::{clock, event, http, load, notify, resource::Resource, seed, store::Store};
 use clap::{Parser, Subcommand};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
@@ -111,11 +111,13 @@ async fn serve(address: &str, database: Option<String>) -> anyhow::Result<ExitCo
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tracing::info!(address = address.to_string(), "listening");
     say(&format!("listening on http://{address}"))?;
+    notify::tell("READY=1");
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        notify::tell("STOPPING=1");
     };
     http::run(listener, server, stop).await;
     Ok(ExitCode::SUCCESS)
