@@ -5,8 +5,6 @@
 
 mod value;
 
-pub(super) use value::number;
-
 use super::keys::{Key, Kind};
 use super::nearest::nearest;
 use super::problem::{At, Report, quoted};
@@ -119,6 +117,21 @@ impl<'a> Block<'a> {
             unreachable!("{name} is declared optional")
         };
         self.entry(name).map(|entry| Self::open(&entry.node, self.path_of(name), keys, self.report))
+    }
+
+    /// One of the declared words, or the block that may stand instead.
+    pub(super) fn word_or(&self, name: &str) -> Result<&'static str, Self> {
+        let Kind::WordOr(words, keys) = self.key(name).kind else {
+            unreachable!("{name} is declared a word or block")
+        };
+        let default = words.first().copied().unwrap_or_default();
+        match self.entry(name).map(|entry| &entry.node) {
+            None => Ok(default),
+            Some(node @ Node { value: Value::Map(_), .. }) => {
+                Err(Self::open(node, self.path_of(name), keys, self.report))
+            }
+            Some(node) => Ok(self.one_word(name, &node.value, words).unwrap_or(default)),
+        }
     }
 
     /// A list of blocks; an empty one is a mistake.

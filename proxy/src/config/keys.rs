@@ -54,8 +54,8 @@ pub(super) enum Kind {
     Headers,
     /// Header names and their values, each a secret or, where the name promises none, text; empty by default.
     SecretHeaders,
-    /// `all`, `errors`, `none` or `sampled: SHARE`; `all` by default.
-    Access,
+    /// One of these words, or the block instead; the first word is the default.
+    WordOr(&'static [&'static str], &'static [Key]),
     /// A block; every key in it has its default when it is absent.
     Block(&'static [Key]),
     /// A block whose absence means something.

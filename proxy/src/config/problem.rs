@@ -44,6 +44,8 @@ impl Problems {
     #[must_use]
     pub(super) fn new(file: &str, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.at);
+        // A key that two rules read is wrong once.
+        list.dedup();
         Self { file: file.to_owned(), list }
     }
 

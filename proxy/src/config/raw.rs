@@ -65,25 +65,26 @@ impl Value {
 /// # Errors
 /// The first thing that is not YAML, or that would be too much of it.
 pub(super) fn read(text: &str) -> Result<Node, Problem> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(at) = too_many_brackets(text) {
         let wrong = format!("more than {BRACKETS_MAX} brackets are open");
         return Err(problem(at, wrong, "close them, or write nested blocks by indentation"));
     }
     let walk = Walk::default();
     let mut documents = serde_yaml::Deserializer::from_str(text);
-    let Some(document) = documents.next() else {
-        return Err(problem(At::START, "the file is empty".to_owned(), "start from config/aorta.yaml"));
-    };
-    let node = Seed { walk: &walk }.deserialize(document).map_err(|error| explain(&error))?;
-    let Some(second) = documents.next() else { return Ok(node) };
-    match IgnoredAny::deserialize(second) {
-        // What follows a broken end of the first document looks like a second one.
-        Err(error) => Err(explain(&error)),
-        Ok(_) => {
-            let right = "keep one configuration in a file, without `---` between";
-            Err(problem(At::START, "the file holds more than one YAML document".to_owned(), right))
+    let first = documents.next().map(|document| Seed { walk: &walk }.deserialize(document));
+    let node = match first.transpose().map_err(|error| explain(&error))? {
+        None | Some(Node { value: Value::Null, .. }) => {
+            let right = "write at least `listeners`, `routes` and `pools`";
+            return Err(problem(At::START, "the file is empty".to_owned(), right));
         }
-    }
+        Some(node) => node,
+    };
+    let Some(second) = documents.next() else { return Ok(node) };
+    // What follows a broken end of the first document looks like a second one.
+    IgnoredAny::deserialize(second).map_err(|error| explain(&error))?;
+    let right = "keep one configuration in a file, without `---` between";
+    Err(problem(At::START, "the file holds more than one YAML document".to_owned(), right))
 }
 
 fn problem(at: At, wrong: String, right: &str) -> Problem {
@@ -149,6 +150,9 @@ fn remedy(said: &str) -> (String, &'static str) {
         // The library would repeat the value.
         return ("a value does not fit its tag".to_owned(), "remove the tag");
     }
+    if said.contains("invalid type") {
+        return ("a key is no plain text".to_owned(), "write `key: value`");
+    }
     let right = REMEDIES
         .iter()
         .find(|(words, _)| said.contains(words))
@@ -161,12 +165,10 @@ const OWN: &str = "\u{1}";
 const TAG: &str = "a tag (`!name`) has no meaning here";
 const TOO_MUCH: &str = "the aliases make more values than a configuration can hold";
 const LONG_KEY: &str = "a key is longer than any key that is known";
-const ODD_KEY: &str = "a key must be plain text";
-const OWN_REMEDIES: [(&str, &str); 4] = [
+const OWN_REMEDIES: [(&str, &str); 3] = [
     (TAG, "remove the tag"),
     (TOO_MUCH, "write the values out"),
     (LONG_KEY, "look for a colon or a quote that is missing"),
-    (ODD_KEY, "write `key: value`"),
 ];
 
 fn own<E: de::Error>(words: &str) -> E {
@@ -199,7 +201,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         let kept = RefCell::new(None);
-        match deserializer.deserialize_any(Keep { walk: self.walk, kept: &kept }) {
+        match deserializer.deserialize_any(Keep { walk: self.walk, longest: TEXT_MAX, kept: &kept }) {
             Ok(value) => Ok(Node { at: first_place(&value), value }),
             Err(error) => match kept.take() {
                 Some(value) => Ok(Node { at: place(&error), value }),
@@ -219,13 +221,13 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(String, At), D::Error> {
         let kept = RefCell::new(None);
-        match deserializer.deserialize_str(Keep { walk: self.walk, kept: &kept }) {
+        match deserializer.deserialize_str(Keep { walk: self.walk, longest: KEY_MAX, kept: &kept }) {
             Err(error) => match kept.take() {
-                Some(Value::Text(key)) if key.len() <= KEY_MAX => Ok((key, place(&error))),
-                Some(_) => Err(own(LONG_KEY)),
-                None => Err(error),
+                Some(Value::Text(key)) => Ok((key, place(&error))),
+                _ => Err(error),
             },
-            Ok(_) => Err(own(ODD_KEY)),
+            // Unreachable: a visited text always fails.
+            Ok(_) => Err(own(LONG_KEY)),
         }
     }
 }
@@ -251,12 +253,18 @@ fn first_place(value: &Value) -> At {
 /// Collections become values; a scalar is kept, and the visit fails to learn its place.
 struct Keep<'w> {
     walk: &'w Walk,
+    /// Bytes a text may have.
+    longest: usize,
     kept: &'w RefCell<Option<Value>>,
 }
 
 impl Keep<'_> {
     fn keep<E: de::Error>(&self, value: Value) -> Result<Value, E> {
-        self.walk.count::<E>(if let Value::Text(text) = &value { text.len() } else { 0 })?;
+        let length = if let Value::Text(text) = &value { text.len() } else { 0 };
+        if length > self.longest {
+            return Err(own(LONG_KEY));
+        }
+        self.walk.count::<E>(length)?;
         self.kept.replace(Some(value));
         Err(E::custom(""))
     }

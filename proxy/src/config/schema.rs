@@ -54,29 +54,20 @@ fn kind(kind: &Kind) -> Value {
         Kind::Choice { words, .. } => json!({"enum": words}),
         Kind::Flag { .. } => json!({"type": "boolean"}),
         Kind::Count { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
-        Kind::Share { .. } => share(),
+        Kind::Share { .. } => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Kind::Duration { .. } => json!({"type": "string", "pattern": DURATION_PATTERN}),
         Kind::Size { .. } => json!({"type": "string", "pattern": SIZE_PATTERN}),
         Kind::Texts { like } => json!({"type": "array", "items": {"type": "string", "examples": [like]}}),
         Kind::Words { words } => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
         Kind::Headers => named(json!({"type": "string"})),
         Kind::SecretHeaders => named(json!({"oneOf": [{"type": "string"}, one("file"), one("env")]})),
-        Kind::Access => json!({"oneOf": [{"enum": ["all", "errors", "none"]}, sampled()]}),
+        Kind::WordOr(words, keys) => json!({"oneOf": [{"enum": words}, object(keys)]}),
         Kind::Block(keys) | Kind::OptionalBlock(keys) => object(keys),
         Kind::Blocks(keys) => json!({"type": "array", "minItems": 1, "items": object(keys)}),
         Kind::NamedBlocks(keys) => {
             json!({"type": "object", "minProperties": 1, "additionalProperties": object(keys)})
         }
     }
-}
-
-fn share() -> Value {
-    json!({"type": "number", "minimum": 0, "maximum": 1})
-}
-
-fn sampled() -> Value {
-    let properties = json!({"sampled": share()});
-    json!({"type": "object", "properties": properties, "required": ["sampled"], "additionalProperties": false})
 }
 
 fn one(source: &str) -> Value {
@@ -93,7 +84,7 @@ fn default(kind: &Kind) -> Option<Value> {
         Kind::Share { default } => json!(default),
         Kind::Duration { default, .. } => json!(show_duration(*default)),
         Kind::Size { default, .. } => json!(show_size(*default)),
-        Kind::Access => json!("all"),
+        Kind::WordOr(words, _) => json!(words.first()),
         _ => return None,
     })
 }

@@ -36,20 +36,21 @@ impl<'a> Block<'a> {
         let Kind::Choice { words, default } = self.key(name).kind else {
             unreachable!("{name} is declared a choice")
         };
-        match self.found(name).node.map(|node| &node.value) {
-            None => default,
-            Some(Value::Text(text)) => match words.iter().find(|word| *word == text) {
-                Some(word) => word,
-                None => {
-                    self.problem(name, format!("{} is no choice", quoted(text)), one_of(text, words));
-                    default
-                }
-            },
-            Some(value) => {
-                self.problem(name, format!("is {}", value.what()), one_of("", words));
-                default
-            }
+        let written = self.found(name).node;
+        written.and_then(|node| self.one_word(name, &node.value, words)).unwrap_or(default)
+    }
+
+    /// The word that stands there; none after a mistake.
+    pub(super) fn one_word(&self, name: &str, value: &Value, words: &[&'static str]) -> Option<&'static str> {
+        let Value::Text(text) = value else {
+            self.problem(name, format!("is {}", value.what()), one_of("", words));
+            return None;
+        };
+        let found = words.iter().find(|word| *word == text).copied();
+        if found.is_none() {
+            self.problem(name, format!("{} is no choice", quoted(text)), one_of(text, words));
         }
+        found
     }
 
     /// True or false.
@@ -102,6 +103,14 @@ impl<'a> Block<'a> {
                 Ratio::percent(100)
             },
         )
+    }
+
+    /// The same where it must stand.
+    pub(in crate::config) fn required_share(&self, name: &str) -> Ratio {
+        if !self.has(name) {
+            self.missing(name, format!("write for example `{name}: 0.1`"));
+        }
+        self.share(name)
     }
 
     /// A time within its bounds.
@@ -194,11 +203,6 @@ impl<'a> Block<'a> {
         }
         chosen
     }
-
-    /// What stands at a key whose form the caller knows.
-    pub(in crate::config) fn node(&self, name: &str) -> Option<&'a Node> {
-        self.found(name).node
-    }
 }
 
 struct Unit<T> {
@@ -208,7 +212,7 @@ struct Unit<T> {
 }
 
 /// A number with or without fraction.
-pub(in crate::config) fn number(node: &Node) -> Result<f64, String> {
+fn number(node: &Node) -> Result<f64, String> {
     match &node.value {
         Value::Number(number) => Ok(*number),
         // Whatever is too large to be exact is out of bounds anyway.

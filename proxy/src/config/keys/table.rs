@@ -113,10 +113,13 @@ static LOG: [Key; 2] = [
     ),
     restart(
         "access",
-        Kind::Access,
+        Kind::WordOr(&["all", "errors", "none"], &SAMPLED),
         "Which requests leave an access line; failed ones do unless it is `none`.",
     ),
 ];
+
+static SAMPLED: [Key; 1] =
+    [restart("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
 
 static ROUTE: [Key; 4] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),

@@ -1,11 +1,9 @@
 //! Where the proxy accepts, and what it logs.
 
-use crate::config::block::{Block, join, number};
+use crate::config::block::Block;
 use crate::config::certificates;
-use crate::config::nearest::nearest;
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
-use crate::config::raw::{Node, Value};
 use crate::config::{AccessLog, Limits, Listener, Log};
 use std::net::SocketAddr;
 use tracing::level_filters::LevelFilter;
@@ -72,43 +70,11 @@ pub(super) fn log(block: &Block<'_>) -> Log {
         "trace" => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     };
-    let access = block.node("access").map_or(Ok(AccessLog::All), access);
-    let access = access.unwrap_or_else(|(key, wrong, right)| {
-        let key = if key.is_empty() { "access".to_owned() } else { join("access", key) };
-        block.report().add(block.at_of("access"), &block.path_of(&key), wrong, right);
-        AccessLog::All
-    });
+    let access = match block.word_or("access") {
+        Ok("errors") => AccessLog::Errors,
+        Ok("none") => AccessLog::Off,
+        Ok(_) => AccessLog::All,
+        Err(block) => AccessLog::Sampled(block.required_share("sampled").get()),
+    };
     Log { level, access }
-}
-
-const ACCESS: [(&str, AccessLog); 3] =
-    [("all", AccessLog::All), ("errors", AccessLog::Errors), ("none", AccessLog::Off)];
-
-/// The key below `access` that is meant, what is wrong, what would be right.
-type AccessProblem<'a> = (&'a str, String, String);
-
-fn access(node: &Node) -> Result<AccessLog, AccessProblem<'_>> {
-    let choices = "write all, errors, none or `{sampled: 0.1}`";
-    match &node.value {
-        Value::Text(text) => match ACCESS.iter().find(|(word, _)| word == text) {
-            Some((_, access)) => Ok(*access),
-            None => {
-                let near = nearest(text, ACCESS.iter().map(|(word, _)| *word));
-                let right = near.map_or(choices.to_owned(), |near| format!("did you mean `{near}`?"));
-                Err(("", format!("{} is no choice", quoted(text)), right))
-            }
-        },
-        Value::Map(entries) => match entries.as_slice() {
-            [entry] if entry.key == "sampled" => match number(&entry.node) {
-                Ok(share) if (0.0..=1.0).contains(&share) => Ok(AccessLog::Sampled(share)),
-                Ok(share) => {
-                    let wrong = format!("{share} is not between 0 and 1");
-                    Err(("sampled", wrong, "write a share such as `0.1`".to_owned()))
-                }
-                Err(wrong) => Err(("sampled", wrong, "write a share such as `0.1`".to_owned())),
-            },
-            _ => Err(("", "is no choice".to_owned(), choices.to_owned())),
-        },
-        value => Err(("", format!("is {}", value.what()), choices.to_owned())),
-    }
 }

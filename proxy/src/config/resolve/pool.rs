@@ -71,7 +71,7 @@ fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {
     if upstreams > 0 && min_healthy.get() as usize > upstreams {
         let wrong =
             format!("{min_healthy} is more than the pool has upstreams, so none could ever be ejected");
-        block.problem("min_healthy", wrong, format!("write less than {}", upstreams.max(2)));
+        block.problem("min_healthy", wrong, format!("write {} or less", (upstreams - 1).max(1)));
     }
     let (ejection, ejection_max) = nested(block, "ejection", "ejection_max");
     PassiveHealth {

@@ -144,8 +144,9 @@ fn access_lines_are_all_some_or_none() {
     }
     for (written, said) in [
         ("al", "10:15: log.access: `al` is no choice; did you mean `all`?"),
-        ("true", "10:15: log.access: is true or false; write all, errors, none or `{sampled: 0.1}`"),
-        ("{share: 0.1}", "10:16: log.access.share: is an unknown key; known here: sampled"),
+        ("true", "10:15: log.access: is true or false; write one of all, errors, none"),
+        ("{sampled: 0.1, sample: 1}", "10:30: log.access.sample: is an unknown key; did you mean `sampled`?"),
+        ("{}", "10:7: log.access.sampled: is missing; write for example `sampled: 0.1`"),
         ("{sampled: 2}", "10:25: log.access.sampled: 2 is not between 0 and 1; write a share such as `0.1`"),
     ] {
         check(&format!("{GOOD}log: {{access: {written}}}\n"), &[said]);

@@ -84,7 +84,7 @@ fn a_certificate_must_fit_its_key() {
     assert_eq!(
         said(&with_tls("a.crt", "b.key", "a.key"), at),
         [
-            "1:75: listeners[0].tls.private_key: is not the key of the certificate; name the key it was issued for",
+            "1:78: listeners[0].tls.private_key: is not the key of the certificate; name the key it was issued for",
             "10:19: pools.records.upstreams[1].tls.ca: `a.key` holds no PEM certificate; \
              name a file that starts with `-----BEGIN CERTIFICATE-----`",
         ]
@@ -92,9 +92,9 @@ fn a_certificate_must_fit_its_key() {
     assert_eq!(
         said(&with_tls("junk", "junk", "none.crt"), at),
         [
-            "1:56: listeners[0].tls.certificate: `junk` holds no PEM certificate; \
+            "1:58: listeners[0].tls.certificate: `junk` holds no PEM certificate; \
              name a file that starts with `-----BEGIN CERTIFICATE-----`",
-            "1:74: listeners[0].tls.private_key: `junk` holds no PEM private key; \
+            "1:77: listeners[0].tls.private_key: `junk` holds no PEM private key; \
              name an unencrypted key in PKCS#8, PKCS#1 or SEC1 form",
             "10:19: pools.records.upstreams[1].tls.ca: `none.crt` cannot be read (No such file or directory); \
              name a PEM file the proxy may read, from the configuration's folder",

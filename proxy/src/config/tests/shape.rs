@@ -85,7 +85,7 @@ fn what_is_missing_is_reported_where_it_should_stand() {
         ],
     );
     check(
-        "listeners: []\nroutes: [{name: ehr}]\npools: {a: {}, b: {upstreams: []}, c:}\n",
+        "listeners: []\nroutes: [{name: ehr}]\npools: {a: {}, b: {upstreams: []}, c: }\n",
         &[
             "1:1: listeners: is empty; list at least one, with `address`",
             "2:11: routes[0].pool: is missing; write for example `pool: records`",
@@ -153,10 +153,9 @@ fn a_syntax_error_gives_its_line() {
 
 #[test]
 fn a_file_that_is_empty_or_two_is_a_mistake() {
-    let empty = "1:1: the file is empty; write a mapping: `key: value` lines, indented below it";
-    let _ = empty;
-    check("", &["1:1: the file is empty; start from config/aorta.yaml"]);
-    check("# nothing yet\n", &["1:1: the file is empty; start from config/aorta.yaml"]);
+    let empty = "1:1: the file is empty; write at least `listeners`, `routes` and `pools`";
+    check("", &[empty]);
+    check("# nothing yet\n", &[empty]);
     check(
         &format!("{GOOD}---\n{GOOD}"),
         &[

@@ -21,7 +21,7 @@ fn a_name_must_fit_a_metric_label_and_a_path() {
     check(
         &GOOD.replace("ehr", "\"a/b\\n\"").replace("name: ohio", "name: -x"),
         &[
-            "2:19: routes[0].name: `a/b\\n` is no name; \
+            "2:17: routes[0].name: `a/b\\n` is no name; \
              write up to 64 letters, digits, `-`, `_` or `.`, a letter or digit first",
             "8:15: pools.records.upstreams[1].name: `-x` is no name; \
              write up to 64 letters, digits, `-`, `_` or `.`, a letter or digit first",
@@ -37,9 +37,9 @@ fn two_listeners_need_two_addresses() {
             "[{address: 127.0.0.1:8080}, {address: 0.0.0.0:8080}, {address: 127.0.0.1:9901}, {address: 127.0.0.1:0}]",
         ),
         &[
-            "1:48: listeners[1].address: 0.0.0.0:8080 is taken by listeners[0].address; give each its own port",
-            "1:73: listeners[2].address: 127.0.0.1:9901 is taken by admin.address; give each its own port",
-            "1:100: listeners[3].address: port 0 would be another one at every start; write a port from 1 to 65535",
+            "1:50: listeners[1].address: 0.0.0.0:8080 is taken by listeners[0].address; give each its own port",
+            "1:75: listeners[2].address: 127.0.0.1:9901 is taken by admin.address; give each its own port",
+            "1:102: listeners[3].address: port 0 would be another one at every start; write a port from 1 to 65535",
         ],
     );
 }
@@ -91,7 +91,7 @@ fn a_route_says_what_it_matches() {
     );
     check(
         &GOOD.replace("pool: records}", "pool: records, strip_prefix: /fhir}"),
-        &["2:50: routes[0].strip_prefix: `/fhir` is not how every path of this route starts; \
+        &["2:51: routes[0].strip_prefix: `/fhir` is not how every path of this route starts; \
            set `match.path_prefix: /fhir` too"],
     );
 }
