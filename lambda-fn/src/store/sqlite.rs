@@ -2,7 +2,7 @@
 //! rusqlite.
 //!
 //! Every write is one short `BEGIN IMMEDIATE` transaction; readers see one snapshot (WAL). A process that is frozen
-//! inside a transaction holds the others' writes up until [`BUSY_TIMEOUT`] turns them into [`StoreError::Busy`].
+//! inside a transaction holds the others' writes up until `BUSY_TIMEOUT` turns them into [`StoreError::Busy`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
