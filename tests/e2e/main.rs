@@ -1,1 +1,36 @@
-//! What Aorta promises, tested on the real programs over sockets.
+//! What Aorta promises, tested on the real programs over sockets: one `mod` for each behaviour, one line each.
+//!
+//! A test's name is the promise it keeps. Whatever a test does, the harness also fails it when a program panicked,
+//! did not end in order, or still had a request in flight.
+
+#[cfg(test)]
+mod balancing; // equal shares in strict turn, shares by weight
+#[cfg(test)]
+mod blame; // what a client does wrong never ejects an upstream
+#[cfg(test)]
+mod bodies; // replayed up to the limit, streamed beyond it, never spliced
+#[cfg(test)]
+mod check; // a bad file is told by line and remedy, and starts nothing
+#[cfg(test)]
+mod draining; // SIGTERM: what is in flight is finished
+#[cfg(test)]
+mod envelope; // Lambda's envelope is judged and unwrapped
+#[cfg(test)]
+mod faults; // each fault of a region: no read lost, no create executed twice
+#[cfg(test)]
+mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream
+#[cfg(test)]
+mod metrics; // every family stands from the start and moves when it should
+#[cfg(test)]
+mod privacy; // no patient data in any log, metric or error
+#[cfg(test)]
+mod requests; // malformed requests are refused and reach no upstream
+#[cfg(test)]
+mod routing; // host, path, method, header; most specific first; none is 404
+#[cfg(test)]
+mod timeouts; // attempt and request deadlines, and who is blamed
+#[cfg(test)]
+mod tls; // a certificate that cannot be trusted gets no request
+
+#[cfg(test)]
+mod world; // two regions and the proxy: what most of the above start from

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// An orderly end takes no longer, with nothing in flight.
 const END: Duration = Duration::from_secs(10);
-/// Requests that are on the way; must be zero at the end.
-const IN_FLIGHT: &str = "aorta_requests_in_flight";
+/// Attempts that are out; must be zero at the end.
+const IN_FLIGHT: &str = "aorta_upstream_attempts_in_flight";
 
 /// A running proxy.
 pub struct Proxy {
@@ -156,7 +156,7 @@ impl Proxy {
     fn must_come_to_rest(&self) {
         let start = Instant::now();
         while self.in_flight() > 0.0 {
-            assert!(start.elapsed() < END, "{} requests still in flight", self.in_flight());
+            assert!(start.elapsed() < END, "{} attempts still in flight", self.in_flight());
             // A wait without the async runtime: a child that ends meanwhile ends the wait.
             let _ = self.program.wait(Duration::from_millis(20));
         }

@@ -25,6 +25,7 @@ pub struct Setup {
     top: BTreeMap<String, String>,
     routes: Option<String>,
     upstreams: Vec<String>,
+    more: String,
 }
 
 impl Setup {
@@ -35,7 +36,7 @@ impl Setup {
         let pool = POOL.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let mut setup = Self { pool: pool.into(), ..Self::default() };
         for (index, upstream) in upstreams.iter().enumerate() {
-            setup.upstreams.push(entry(upstream, &format!("/Server{}", index + 1), ""));
+            setup.upstreams.push(entry(upstream, &format!("/Server{}", index + 1)));
         }
         setup
     }
@@ -65,6 +66,14 @@ impl Setup {
     #[must_use]
     pub fn routes(mut self, yaml: &str) -> Self {
         self.routes = Some(yaml.to_owned());
+        self
+    }
+
+    /// Adds a pool of one upstream with this base path; everything else has its default.
+    #[must_use]
+    pub fn more_pool(mut self, name: &str, upstream: &Upstream, base_path: &str) -> Self {
+        let entry = entry(upstream, base_path);
+        let _ = writeln!(self.more, "  {name}:\n    reveal_upstream: name\n    upstreams: [{{{entry}}}]");
         self
     }
 
@@ -100,6 +109,7 @@ impl Setup {
         for upstream in &self.upstreams {
             let _ = writeln!(text, "      - {{{upstream}}}");
         }
+        text.push_str(&self.more);
         text
     }
 }
@@ -118,12 +128,11 @@ fn line(text: &mut String, indent: usize, key: &str, value: &str) {
 
 /// One upstream's entry in a flow mapping, without its braces.
 #[must_use]
-pub fn entry(upstream: &Upstream, base_path: &str, more: &str) -> String {
+pub fn entry(upstream: &Upstream, base_path: &str) -> String {
     let (name, url, address) = (upstream.name(), upstream.url(base_path), upstream.address());
     let mut text = format!(r#"name: {name}, url: "{url}", addresses: ["{address}"]"#);
     if let Some(ca) = upstream.ca() {
         let _ = write!(text, ", tls: {{ca: {}}}", ca.display());
     }
-    text.push_str(more);
     text
 }

@@ -60,9 +60,10 @@ impl Shared {
         if order.executed || matches!(order.behaviour, Behaviour::Serve | Behaviour::Slow(_)) {
             ledger.execute(&seen);
         }
-        let answer = match &order.behaviour {
-            Behaviour::Say(answer) => answer.clone(),
-            _ => served(&seen),
+        let answer = match (&order.behaviour, order.answer) {
+            (Behaviour::Say(answer), _) => answer.clone(),
+            (_, Some(answer)) => answer,
+            (_, None) => served(&seen),
         };
         ledger.seen.push(seen);
         Plan { behaviour: order.behaviour, answer }
@@ -178,6 +179,11 @@ impl Upstream {
         lock(&self.shared.orders).clear();
         *lock(&self.shared.door) = Door::Open;
         *lock(&self.frozen) = None;
+        self.listen();
+    }
+
+    /// Opens the listener again, if it is closed.
+    pub fn listen(&self) {
         if lock(&self.accepting).is_none() {
             self.accept();
         }

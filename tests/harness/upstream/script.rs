@@ -82,25 +82,34 @@ pub struct Order {
     pub executed: bool,
     /// Only these; none hits all.
     pub matcher: Option<Matcher>,
+    /// What the behaviour is shown on; none is the right answer.
+    pub answer: Option<Answer>,
 }
 
 impl Order {
     /// Before execution, everybody.
     #[must_use]
     pub const fn before(behaviour: Behaviour) -> Self {
-        Self { behaviour, executed: false, matcher: None }
+        Self { behaviour, executed: false, matcher: None, answer: None }
     }
 
     /// After execution, everybody.
     #[must_use]
     pub const fn after(behaviour: Behaviour) -> Self {
-        Self { behaviour, executed: true, matcher: None }
+        Self { behaviour, executed: true, matcher: None, answer: None }
     }
 
     /// Only requests that `matcher` is true of.
     #[must_use]
     pub fn only(mut self, matcher: impl Fn(&Seen) -> bool + Send + Sync + 'static) -> Self {
         self.matcher = Some(Arc::new(matcher));
+        self
+    }
+
+    /// Shows the behaviour on this answer.
+    #[must_use]
+    pub fn on(mut self, answer: Answer) -> Self {
+        self.answer = Some(answer);
         self
     }
 

@@ -1,0 +1,120 @@
+//! Bodies: a request's is replayed up to the limit and streamed once beyond it; an answer's is streamed when it
+//! is large, and a break in mid-stream is passed on as a break.
+
+use crate::world::World;
+use bytes::Bytes;
+use harness::client::Client;
+use harness::upstream::Speech;
+use harness::upstream::answer::{FHIR_JSON, forbidden};
+use harness::upstream::ledger::hash;
+use harness::upstream::script::{Answer, Behaviour, Order};
+use http::Request;
+
+const LIMIT: usize = 64 << 10;
+
+fn body(bytes: usize) -> Bytes {
+    Bytes::from_iter((0..bytes).map(|index| b"0123456789abcdef"[index % 16]))
+}
+
+async fn world() -> World {
+    World::with(Speech::Http1, |setup, _| setup.pool("retry", "{replay_body_max: 64KiB}")).await
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_is_replayed_whole() {
+    let world = world().await;
+    world.virginia.obey(Order::before(Behaviour::Say(forbidden())));
+    let reply = world.client().post("/Patient", body(LIMIT)).await;
+    assert_eq!((reply.status, reply.attempts(), reply.upstream()), (201, 2, "ohio"));
+    let (first, second) = (world.virginia.last(), world.ohio.last());
+    assert_eq!((first.body_len, first.body_hash), (LIMIT, hash(&body(LIMIT))));
+    assert_eq!((second.body_len, second.body_hash), (LIMIT, hash(&body(LIMIT))));
+}
+
+#[tokio::test]
+async fn a_body_one_byte_over_the_limit_goes_out_once_and_is_never_replayed_truncated() {
+    let world = world().await;
+    world.virginia.obey(Order::before(Behaviour::Say(forbidden())));
+    let reply = world.client().post("/Patient", body(LIMIT + 1)).await;
+    assert_eq!((reply.status, reply.attempts()), (403, 1), "what the upstream said is passed on");
+    assert_eq!(world.virginia.last().body_hash, hash(&body(LIMIT + 1)));
+    assert_eq!(world.ohio.count(), 0);
+    let denied = world.proxy.metrics().count("aorta_retries_denied_total", &[("reason", "body_too_large")]);
+    assert_eq!(denied, 1);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_still_moves_when_its_first_upstream_never_got_a_byte() {
+    let world = world().await;
+    world.virginia.refuse().await;
+    let reply = world.client().post("/Patient", body(LIMIT * 4)).await;
+    assert_eq!((reply.status, reply.attempts()), (201, 2));
+    assert_eq!(world.ohio.last().body_hash, hash(&body(LIMIT * 4)));
+}
+
+#[tokio::test]
+async fn a_large_upload_arrives_whole_by_both_protocols_and_both_framings() {
+    for speech in [Speech::Http1, Speech::Http2] {
+        let world = World::with(speech, |setup, authority| setup.tls(&authority.files("aorta.test"))).await;
+        for http2 in [false, true] {
+            let mut client = Client::new(world.proxy.tls_target(&world.authority, http2));
+            let reply = client.post("/Patient", body(3 << 20)).await;
+            assert_eq!(
+                (reply.status, reply.json()["body_hash"].as_str()),
+                (201, Some(&*hash(&body(3 << 20))))
+            );
+        }
+    }
+    let world = world().await;
+    let mut raw = harness::raw::Raw::connect(world.proxy.address()).await;
+    raw.send("POST /Patient HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    for piece in body(LIMIT * 3).chunks(1000) {
+        raw.send(format!("{:x}\r\n", piece.len())).await;
+        raw.send(piece).await;
+        raw.send("\r\n").await;
+    }
+    raw.send("0\r\n\r\n").await;
+    assert_eq!(raw.answer().await.status, 201);
+    assert_eq!(world.virginia.last().body_hash, hash(&body(LIMIT * 3)));
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_all_buffers_streams_through() {
+    let world = World::with(Speech::Http1, |setup, _| setup.top("buffers", "{total: 1MiB}")).await;
+    let big = body(12 << 20);
+    for chunked in [false, true] {
+        for kind in [FHIR_JSON, "application/octet-stream"] {
+            let answer = Answer { chunked, ..Answer::new(200, kind, big.clone()) };
+            world.virginia.obey(Order::before(Behaviour::Say(answer.clone())));
+            world.ohio.obey(Order::before(Behaviour::Say(answer)));
+            let reply = world.client().get("/Binary/1").await;
+            assert_eq!((reply.status, reply.hash()), (200, hash(&big)), "{kind}, chunked: {chunked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_break_in_mid_stream_is_passed_on_as_a_break_and_never_spliced() {
+    for speech in [Speech::Http1, Speech::Http2] {
+        let world = World::with(speech, |setup, authority| setup.tls(&authority.files("aorta.test"))).await;
+        let answer = Answer::new(200, FHIR_JSON, body(2 << 20));
+        for behaviour in [Behaviour::ResetInside, Behaviour::Truncate, Behaviour::TruncateChunked] {
+            let chunked = behaviour == Behaviour::TruncateChunked;
+            let order = Order::before(behaviour).on(Answer { chunked, ..answer.clone() });
+            world.virginia.obey(order.clone());
+            world.ohio.obey(order);
+            for http2 in [false, true] {
+                // A stream that ends cleanly without a length has no break in it: only HTTP/2 can say that.
+                if chunked && speech == Speech::Http2 {
+                    continue;
+                }
+                let mut client = Client::new(world.proxy.tls_target(&world.authority, http2));
+                let before = world.seen();
+                let read = Request::get("/Binary/1").body(Bytes::new()).unwrap();
+                let broken = client.send(read).await.expect_err("half an answer is no answer");
+                assert!(broken.starts_with("a broken body"), "{speech:?}, HTTP/2 {http2}: {broken}");
+                assert_eq!(world.seen() - before, 1, "nobody else was asked");
+            }
+        }
+    }
+}
