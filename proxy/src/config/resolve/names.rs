@@ -4,6 +4,7 @@ use crate::config::block::{Block, Text};
 use crate::config::problem::{Report, quoted};
 use crate::config::raw::Node;
 use http::HeaderName;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 const NAME_MAX: usize = 64;
@@ -21,20 +22,22 @@ pub(super) fn check_name(name: &Text<'_>, report: &Report) -> bool {
     good
 }
 
+/// Names and the lines that gave them.
+pub(super) type Taken<'a> = HashMap<&'a str, usize>;
+
 /// The name at a key of a block; none after a mistake, the same name earlier in `taken` among them.
-pub(super) fn unique_name<'a>(block: &Block<'a>, key: &str, taken: &mut Vec<Text<'a>>) -> Option<&'a str> {
+pub(super) fn unique_name<'a>(block: &Block<'a>, key: &str, taken: &mut Taken<'a>) -> Option<&'a str> {
     let name = block.text(key)?;
     if !check_name(&name, block.report()) {
         return None;
     }
-    if let Some(first) = taken.iter().find(|other| other.text == name.text) {
-        let wrong = format!("{} is taken in line {}", quoted(name.text), first.at.line);
+    if let Some(line) = taken.get(name.text) {
+        let wrong = format!("{} is taken in line {line}", quoted(name.text));
         block.problem(key, wrong, "give each its own name");
         return None;
     }
-    let text = name.text;
-    taken.push(name);
-    Some(text)
+    taken.insert(name.text, name.at.line);
+    Some(name.text)
 }
 
 /// The headers at a key with their good names; one name in two spellings is a mistake.

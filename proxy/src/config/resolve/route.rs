@@ -1,6 +1,6 @@
 //! Routes: what they match, and the pool behind them.
 
-use super::names::{header_names, is_host, unique_name};
+use super::names::{Taken, header_names, is_host, unique_name};
 use super::url::check_path;
 use crate::config::block::Block;
 use crate::config::nearest::nearest;
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// The table, and the settings in its order.
 pub(super) fn routes(root: &Block<'_>, pools: &[PoolConfig]) -> (RouteTable, Vec<RouteSettings>) {
-    let mut taken = Vec::new();
+    let mut taken = Taken::new();
     let mut routes = Vec::new();
     let mut blocks = Vec::new();
     let mut settings = HashMap::new();

@@ -1,6 +1,6 @@
 //! One upstream: its place in the core, and where the adapter finds it.
 
-use super::names::{check_name, is_dns_name, unique_name};
+use super::names::{Taken, check_name, is_dns_name, unique_name};
 use super::url::Url;
 use crate::config::UpstreamConfig;
 use crate::config::block::{Block, Text};
@@ -13,13 +13,13 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The upstreams of a pool, in the order of the file.
 pub(super) fn upstreams(pool: &Block<'_>, outside: &Outside<'_>) -> Vec<(UpstreamSpec, UpstreamConfig)> {
-    let mut taken = Vec::new();
+    let mut taken = Taken::new();
     pool.blocks("upstreams").iter().filter_map(|block| upstream(block, &mut taken, outside)).collect()
 }
 
 fn upstream<'a>(
     block: &Block<'a>,
-    taken: &mut Vec<Text<'a>>,
+    taken: &mut Taken<'a>,
     outside: &Outside<'_>,
 ) -> Option<(UpstreamSpec, UpstreamConfig)> {
     // Everything is read before anything is given up: each mistake must reach the report.
