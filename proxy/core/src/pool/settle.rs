@@ -36,7 +36,7 @@ pub struct Outcome {
 pub enum CheckResult {
     /// The upstream serves the proxy.
     Passed,
-    /// The upstream refuses the proxy too.
+    /// The upstream refuses the proxy too, or answers it in another tongue as well.
     Refused,
     /// No answer came.
     Failed,
@@ -73,9 +73,10 @@ impl Pool {
         if !matches!(held.suspicion, Suspicion::Verifying { .. }) {
             return;
         }
-        held.suspicion = Suspicion::Cleared { until: now + VERIFY_PAUSE };
+        held.suspicion = Suspicion::None;
         match result {
             CheckResult::Passed => {
+                held.suspicion = Suspicion::Cleared { until: now + VERIFY_PAUSE };
                 self.events.push(PoolEvent::EjectionPrevented { upstream, guard: Guard::Unverified });
             }
             CheckResult::Refused => self.eject(upstream, EjectReason::DeniedVerified, now, rng),
