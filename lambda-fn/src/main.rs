@@ -87,6 +87,11 @@ fn target(level: tracing::Level) -> tracing_subscriber::filter::Directive {
 }
 
 async fn run_under_lambda() -> anyhow::Result<ExitCode> {
+    // Lambda sets them always; the runtime client would panic where a stand-in forgot one.
+    for name in ["AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION"]
+    {
+        std::env::var(name).with_context(|| format!("{name} is not set, AWS_LAMBDA_RUNTIME_API is"))?;
+    }
     let server = Arc::new(start(&settings(None)?).await?);
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let server = Arc::clone(&server);

@@ -85,7 +85,9 @@ impl From<StoreError> for Refusal {
 impl From<InvalidResource> for Refusal {
     fn from(error: InvalidResource) -> Self {
         let code = match error {
-            InvalidResource::NotJson { .. } | InvalidResource::NotAnObject => IssueCode::Structure,
+            InvalidResource::NotJson { .. }
+            | InvalidResource::MemberTwice { .. }
+            | InvalidResource::NotAnObject => IssueCode::Structure,
             InvalidResource::UnknownType | InvalidResource::InvalidId | InvalidResource::InvalidMeta => {
                 IssueCode::Value
             }

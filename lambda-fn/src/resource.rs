@@ -1,5 +1,7 @@
 //! A resource as a client sent it: parsed once, its type and id typed, all else kept as JSON, number for number.
 
+mod unique;
+
 use std::fmt;
 
 use fhir::{Id, ResourceType, VersionId};
@@ -26,6 +28,13 @@ pub enum InvalidResource {
         /// Counted from 1.
         column: usize,
     },
+    /// JSON in which one object has a member twice.
+    MemberTwice {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
     /// JSON, but no object.
     NotAnObject,
     /// `resourceType` is absent or not a type of R4.
@@ -41,6 +50,8 @@ impl Resource {
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidResource> {
         let value = serde_json::from_slice(bytes)
             .map_err(|error| InvalidResource::NotJson { line: error.line(), column: error.column() })?;
+        unique::check(bytes)
+            .map_err(|error| InvalidResource::MemberTwice { line: error.line(), column: error.column() })?;
         Self::from_value(value)
     }
 
@@ -113,6 +124,9 @@ impl fmt::Display for InvalidResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson { line, column } => write!(f, "the body is not JSON: line {line}, column {column}"),
+            Self::MemberTwice { line, column } => {
+                write!(f, "an object of the body has a member twice: line {line}, column {column}")
+            }
             Self::NotAnObject => f.write_str("the body is no JSON object"),
             Self::UnknownType => f.write_str("resourceType is missing or names no resource type of FHIR R4"),
             Self::InvalidId => write!(f, "the resource's id is not allowed: {}", fhir::InvalidId),
@@ -153,6 +167,7 @@ mod tests {
             ("", "the body is not JSON: line 1, column 0"),
             ("{\n x", "the body is not JSON: line 2, column 2"),
             (deep.as_str(), "the body is not JSON: line 1, column 157"),
+            (r#"{"id":"a","id":"b"}"#, "an object of the body has a member twice: line 1, column 14"),
             ("[]", "the body is no JSON object"),
             ("{}", "resourceType is missing or names no resource type of FHIR R4"),
             (r#"{"resourceType":7}"#, "resourceType is missing or names no resource type of FHIR R4"),
@@ -166,6 +181,16 @@ mod tests {
             assert_eq!(Resource::parse(text.as_bytes()).unwrap_err(), InvalidResource::InvalidId);
         }
         assert!(Resource::parse(b"{\"resourceType\":\"Patient\",\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_number_keeps_its_digits() {
+        let text = r#"{"resourceType":"Basic","a":[1.50,-0.0,100000000000000000000.000,0.10e-7,1E+5,1e400]}"#;
+        let resource = Resource::parse(text.as_bytes()).unwrap();
+        let stamped =
+            resource.stamped(&"x".parse().unwrap(), VersionId::FIRST, Timestamp::from_ms(0)).to_string();
+        // Every digit stays; an exponent is written with a small letter and its sign.
+        assert!(stamped.ends_with("[1.50,-0.0,100000000000000000000.000,0.10e-7,1e+5,1e+400]}"), "{stamped}");
     }
 
     #[test]

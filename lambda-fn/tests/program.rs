@@ -1,5 +1,7 @@
 //! The program from outside: its command line, its sockets, its signals, its log.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

@@ -38,6 +38,7 @@ pub struct Sqlite {
 
 struct Pool {
     path: PathBuf,
+    busy_timeout: Duration,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
 }
@@ -45,8 +46,13 @@ struct Pool {
 impl Sqlite {
     /// Opens the file, making it and its schema where they are absent.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_waiting(path, BUSY_TIMEOUT).await
+    }
+
+    async fn open_waiting(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let pool = Pool {
             path: path.to_owned(),
+            busy_timeout,
             idle: Mutex::new(Vec::new()),
             permits: Semaphore::new(CONNECTIONS_MAX),
         };
@@ -77,7 +83,7 @@ impl Sqlite {
 impl Pool {
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| connect(&self.path), Ok)
+        idle.map_or_else(|| connect(&self.path, self.busy_timeout), Ok)
     }
 
     fn give(&self, connection: Connection) {
@@ -85,11 +91,11 @@ impl Pool {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_timeout(busy_timeout)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }

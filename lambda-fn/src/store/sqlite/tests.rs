@@ -143,3 +143,17 @@ async fn what_is_written_is_synchronous_and_logged_ahead() {
     });
     assert_eq!(pragmas.await.unwrap(), ("wal".to_owned(), 2));
 }
+
+#[tokio::test]
+async fn a_process_frozen_inside_a_write_blocks_writers_for_a_bounded_time_and_readers_not_at_all() {
+    let (folder, store) = open().await;
+    store.put_if(put("a", json!({}))).await.unwrap();
+    let path = folder.path().join("records.db");
+    let impatient = Sqlite::open_waiting(&path, Duration::ZERO).await.unwrap();
+    let frozen = Connection::open(&path).unwrap();
+    frozen.execute_batch("BEGIN IMMEDIATE; DELETE FROM cur").unwrap();
+    assert!(matches!(impatient.put_if(put("a", json!({}))).await, Err(StoreError::Busy(_))));
+    assert_eq!(impatient.query(query(&[])).await.unwrap().total, 1);
+    frozen.execute_batch("ROLLBACK").unwrap();
+    assert!(matches!(impatient.put_if(put("a", json!({}))).await, Ok(PutOutcome::Updated(_))));
+}
