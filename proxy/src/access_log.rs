@@ -1,13 +1,43 @@
 //! One JSON line on standard output for each request. It holds no path, no query value, no header and no body:
 //! only words of the configuration, of FHIR, and numbers.
 
-use crate::config::AccessLog;
+use crate::config::AccessLog as Wanted;
 use crate::record::{Visit, upstream_name};
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::receipt::{Felt, Receipt};
 use serde::Serialize;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Lines that wait to be written; beyond them lines are lost, because a full disk or a slow reader of standard
+/// output must not stop requests.
+const WAITING_MAX: usize = 8192;
+
+/// Where lines go: a thread of their own writes them, many at once when they come fast.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    lines: SyncSender<Vec<u8>>,
+}
+
+impl AccessLog {
+    /// Starts the writing thread.
+    #[must_use]
+    pub fn start() -> Self {
+        let (lines, waiting) = sync_channel(WAITING_MAX);
+        std::thread::spawn(move || write_all(&waiting));
+        Self { lines }
+    }
+}
+
+fn write_all(waiting: &Receiver<Vec<u8>>) {
+    while let Ok(mut text) = waiting.recv() {
+        while let Ok(more) = waiting.try_recv() {
+            text.extend_from_slice(&more);
+        }
+        let _ = std::io::stdout().lock().write_all(&text);
+    }
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -36,7 +66,13 @@ struct AttemptLine<'a> {
 }
 
 /// Writes the line, if this request leaves one.
-pub fn write(snapshot: &Snapshot, visit: &Visit, receipt: &Receipt, pool: Option<&Arc<LivePool>>) {
+pub fn write(
+    log: &AccessLog,
+    snapshot: &Snapshot,
+    visit: &Visit,
+    receipt: &Receipt,
+    pool: Option<&Arc<LivePool>>,
+) {
     if !is_wanted(snapshot.access, visit, receipt.felt()) {
         return;
     }
@@ -66,18 +102,17 @@ pub fn write(snapshot: &Snapshot, visit: &Visit, receipt: &Receipt, pool: Option
     };
     if let Ok(mut text) = serde_json::to_vec(&line) {
         text.push(b'\n');
-        // A full disk or a closed pipe must not stop requests; the line is lost.
-        let _ = std::io::stdout().lock().write_all(&text);
+        let _ = log.lines.try_send(text);
     }
 }
 
-fn is_wanted(access: AccessLog, visit: &Visit, felt: Felt) -> bool {
+fn is_wanted(access: Wanted, visit: &Visit, felt: Felt) -> bool {
     let failed = felt == Felt::Failed || visit.status >= 500;
     match access {
-        AccessLog::All => true,
-        AccessLog::Sampled(share) => failed || sample(visit) < share,
-        AccessLog::Errors => failed,
-        AccessLog::Off => false,
+        Wanted::All => true,
+        Wanted::Sampled(share) => failed || sample(visit) < share,
+        Wanted::Errors => failed,
+        Wanted::Off => false,
     }
 }
 

@@ -108,7 +108,7 @@ impl ServeHttp for Admin {
 
 /// An address or `localhost`: a name of anybody's domain could have been pointed at loopback.
 fn is_own(authority: &str) -> bool {
-    crate::door::host(Some(authority))
+    crate::head::host(Some(authority))
         .is_ok_and(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok())
 }
 

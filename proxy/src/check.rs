@@ -27,16 +27,17 @@ pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: usize) {
 async fn ask(proxy: &Proxy, pool: &LivePool, upstream: usize, check: &Check) -> CheckResult {
     let asking = engine::own_request(proxy, pool, upstream, check);
     match timeout(check.timeout, asking).await {
-        Ok(Some((200..300, body))) if !is_failure(&body) => CheckResult::Passed,
-        Ok(Some((status, _))) if (400..500).contains(&status) => CheckResult::Refused,
+        Ok(Some((200..300, body))) if is_success(&body) => CheckResult::Passed,
+        Ok(Some((200..500, _))) => CheckResult::Refused,
         Ok(Some(_) | None) | Err(_) => CheckResult::Failed,
     }
 }
 
-fn is_failure(body: &[u8]) -> bool {
+/// The check asks for FHIR or JSON, so what is neither is no success.
+fn is_success(body: &[u8]) -> bool {
     match shape::judge(body) {
-        BodyFacts::Envelope { status } => status >= 400,
-        BodyFacts::LambdaError | BodyFacts::Unreadable => true,
-        _ => false,
+        BodyFacts::Envelope { status } => status < 400,
+        BodyFacts::LambdaError | BodyFacts::Unreadable => false,
+        _ => true,
     }
 }

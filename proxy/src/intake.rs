@@ -3,7 +3,7 @@
 
 use crate::buffers::{Buffers, Reservation};
 use crate::config::Limits;
-use crate::door;
+use crate::head;
 use aorta_core::verdict::Refusal;
 use bytes::{Bytes, BytesMut};
 use pingora::protocols::http::ServerSession;
@@ -53,7 +53,7 @@ pub async fn take_in(
     replay_body_max: usize,
     buffers: &Arc<Buffers>,
 ) -> Result<Body, Lost> {
-    let declared = door::content_length(&session.req_header().headers);
+    let declared = head::content_length(&session.req_header().headers);
     let mut reservation = buffers.reservation();
     let deadline = Instant::now() + limits.body_time;
     if session.is_body_empty() {
@@ -69,7 +69,7 @@ pub async fn take_in(
     if declared.is_some_and(|length| length > limits.body_bytes) {
         return Err(Lost::Refused(Refusal::BodyTooLarge));
     }
-    if door::expects_continue(&session.req_header().headers)
+    if head::expects_continue(&session.req_header().headers)
         && session.req_header().version == http::Version::HTTP_11
     {
         session.write_continue_response().await.map_err(|_| Lost::ClientGone)?;

@@ -4,8 +4,8 @@
 //! the order in which a request meets them:
 //!
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
-//! 2. [`service`] is the walk of one request: [`door`] judges its raw head, [`path`] its target, [`intake`]
-//!    takes its body in.
+//! 2. [`door`] is one listener and bounds what a client may use; [`service`] is the walk of one request:
+//!    [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
 //! 3. [`engine`] makes the attempts on Pingora's upstream connector; [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`refusal`] words Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`] and [`access_log`].
@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod door;
 pub mod engine;
+pub mod head;
 pub mod headers;
 pub mod intake;
 pub mod metrics;

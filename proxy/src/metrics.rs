@@ -3,6 +3,7 @@
 
 mod families;
 mod scrape;
+mod series;
 
 pub use scrape::expose;
 
@@ -11,8 +12,9 @@ use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::classify::Class;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{Felt, Receipt};
-use families::{Families, PoolSeries, RouteSeries};
+use families::Families;
 use prometheus::Registry;
+use series::{PoolSeries, RouteSeries};
 
 /// The counters of this process. Those that a request moves are looked up once, at start.
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl Metrics {
 
     /// A connection was refused because the listener is full.
     pub fn connection_refused(&self) {
-        self.families.connections_refused.inc();
+        self.families.connections_refused.with_label_values::<&str>(&[]).inc();
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::access_log;
 use crate::clock;
 use crate::engine::Call;
-use crate::metrics::Metrics;
+use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::pool::PoolEvent;
@@ -88,9 +88,15 @@ impl Visit {
 }
 
 /// Books a finished visit.
-pub fn book(metrics: &Metrics, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
-    metrics.book(visit, receipt);
-    access_log::write(snapshot, visit, receipt, visit.pool.and_then(|pool| snapshot.pools.get(pool)));
+pub fn book(proxy: &Proxy, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
+    proxy.metrics.book(visit, receipt);
+    access_log::write(
+        &proxy.access_log,
+        snapshot,
+        visit,
+        receipt,
+        visit.pool.and_then(|pool| snapshot.pools.get(pool)),
+    );
 }
 
 /// The name of an upstream of a pool.

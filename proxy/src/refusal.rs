@@ -3,6 +3,10 @@
 //!
 //! Sources: FHIR R4 "OperationOutcome" and its value set issue-type; RFC 9457.
 
+mod send;
+
+pub use send::send;
+
 use aorta_core::verdict::Refusal;
 
 /// A refusal's body and its media type.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, header};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -24,9 +24,7 @@ static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// Connections are shared within one upstream of one pool, never across.
 #[must_use]
 pub fn group(pool: &str, upstream: &str) -> u64 {
-    let mut hasher = KEYS.build_hasher();
-    (pool, upstream).hash(&mut hasher);
-    hasher.finish()
+    KEYS.hash_one((pool, upstream))
 }
 
 /// How to connect to one address of an upstream.

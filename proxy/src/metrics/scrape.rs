@@ -20,7 +20,7 @@ pub fn expose(
     for pool in &snapshot.pools {
         look(metrics, pool);
     }
-    metrics.families.buffers_free.set(buffers.free() as f64);
+    metrics.families.buffers_free.with_label_values::<&str>(&[]).set(buffers.free() as f64);
     let mut text = Vec::new();
     TextEncoder::new().encode(&metrics.registry.gather(), &mut text)?;
     Ok(text)

@@ -1,0 +1,279 @@
+//! What may come in: the raw bytes of an HTTP/1 head, judged before anything routes on them.
+//!
+//! The parser behind this is lenient and repairs what it reads, so two programs could read one request in two
+//! ways; that is how requests are smuggled (RFC 9112 section 11.2). Here every such head is refused.
+
+use aorta_core::verdict::Refusal;
+use http::{HeaderMap, HeaderValue, Method, header};
+
+/// Judges the head of an HTTP/1 request as it came off the wire.
+///
+/// # Errors
+/// The refusal to answer with; the connection must be closed after it.
+pub fn judge_raw_head(raw: &[u8], header_bytes_max: usize) -> Result<(), Refusal> {
+    if raw.len() > header_bytes_max {
+        return Err(Refusal::HeaderTooLarge);
+    }
+    let mut lines = Lines { rest: raw };
+    let request_line = lines.next().ok_or(Refusal::BadRequest)?;
+    judge_request_line(request_line?)?;
+    let mut seen = Seen::default();
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        judge_field_line(line, &mut seen)?;
+    }
+    seen.judge()
+}
+
+/// Lines that end in CR LF; a bare LF or CR is an error (RFC 9112 section 2.2 lets a recipient refuse).
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') else {
+            self.rest = &[];
+            return Some(Err(Refusal::BadRequest));
+        };
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = &rest[1..];
+        Some(line.strip_suffix(b"\r").filter(|line| !line.contains(&b'\r')).ok_or(Refusal::BadRequest))
+    }
+}
+
+/// `METHOD SP target SP HTTP/1.x`, the target in visible ASCII (RFC 9112 section 3).
+fn judge_request_line(line: &[u8]) -> Result<(), Refusal> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refusal::BadRequest);
+    };
+    let method_is_token = !method.is_empty() && method.iter().copied().all(is_token);
+    let target_is_visible = !target.is_empty() && target.iter().all(u8::is_ascii_graphic);
+    let version_is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
+    if method_is_token && target_is_visible && version_is_known { Ok(()) } else { Err(Refusal::BadRequest) }
+}
+
+#[derive(Default)]
+struct Seen {
+    hosts: usize,
+    content_lengths: usize,
+    transfer_encodings: usize,
+}
+
+impl Seen {
+    fn judge(&self) -> Result<(), Refusal> {
+        let framing_is_clear = self.content_lengths + self.transfer_encodings <= 1;
+        if framing_is_clear && self.hosts <= 1 { Ok(()) } else { Err(Refusal::BadRequest) }
+    }
+}
+
+fn judge_field_line(line: &[u8], seen: &mut Seen) -> Result<(), Refusal> {
+    let colon = line.iter().position(|&byte| byte == b':').ok_or(Refusal::BadRequest)?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if name.is_empty() || !name.iter().copied().all(is_token) {
+        return Err(Refusal::BadRequest);
+    }
+    if value.iter().any(|&byte| byte == 0 || byte == 0x7f || (byte < 0x20 && byte != b'\t')) {
+        return Err(Refusal::BadRequest);
+    }
+    // CGI-like servers read `_` as `-`: an alias of a framing or routing header is an attack.
+    if name.contains(&b'_') && is_protected(&alias(name)) {
+        return Err(Refusal::BadRequest);
+    }
+    match name.len() {
+        4 if name.eq_ignore_ascii_case(b"host") => seen.hosts += 1,
+        14 if name.eq_ignore_ascii_case(b"content-length") => {
+            let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+            if !digits {
+                return Err(Refusal::BadRequest);
+            }
+            seen.content_lengths += 1;
+        }
+        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            // Any other coding, or a list, is read differently by different programs.
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::BadRequest);
+            }
+            seen.transfer_encodings += 1;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn alias(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect()
+}
+
+fn is_protected(name: &[u8]) -> bool {
+    const PROTECTED: [&[u8]; 6] = [
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"connection",
+        b"x-forwarded-for",
+        b"x-request-id",
+    ];
+    PROTECTED.contains(&name)
+}
+
+/// RFC 9110 section 5.6.2.
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Judges the method: what would change the meaning of the connection, or is unknown, is never forwarded.
+///
+/// # Errors
+/// [`Refusal::MethodNotAllowed`].
+pub fn judge_method(method: &Method) -> Result<(), Refusal> {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::OPTIONS => Ok(()),
+        _ => Err(Refusal::MethodNotAllowed),
+    }
+}
+
+/// The host a request asks for, without port, when it is a well-formed one (RFC 9110 section 7.2).
+///
+/// # Errors
+/// [`Refusal::BadRequest`] when none stands, or what stands is no host.
+pub fn host(authority: Option<&str>) -> Result<&str, Refusal> {
+    let authority = authority.ok_or(Refusal::BadRequest)?;
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (inside, after) = rest.split_once(']').ok_or(Refusal::BadRequest)?;
+            (inside, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("")),
+        },
+    };
+    let port_is_number = port.is_some_and(|port| port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()));
+    let host_is_name = !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'));
+    if host_is_name && port_is_number { Ok(host) } else { Err(Refusal::BadRequest) }
+}
+
+/// The body's declared length, if any.
+#[must_use]
+pub fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok())
+}
+
+/// The client waits for a `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
+#[must_use]
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(head: &str, expected: Result<(), Refusal>) {
+        assert_eq!(judge_raw_head(head.as_bytes(), 1024), expected, "{head:?}");
+    }
+
+    #[test]
+    fn an_ordinary_head_comes_in() {
+        check("GET /Patient/1?x=%7C HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\n\r\n", Ok(()));
+        check("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", Ok(()));
+        check("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", Ok(()));
+        check("GET / HTTP/1.0\r\n\r\n", Ok(()));
+    }
+
+    #[test]
+    fn framing_that_can_be_read_in_two_ways_is_refused() {
+        for fields in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: 1000,1000",
+            "Content-Length: +1",
+            "Content-Length: ",
+            "Transfer-Encoding: chunked,chunked",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding : chunked",
+            "Transfer-Encoding:\x0bchunked",
+            "Content_Length: 1",
+            "Transfer_Encoding: chunked",
+            " Folded: 1",
+            "A: b\nTransfer-Encoding: chunked",
+            "A: b\rc",
+            "A: b\0c",
+            "NoColon",
+            "Host: b",
+        ] {
+            check(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"), Err(Refusal::BadRequest));
+        }
+    }
+
+    #[test]
+    fn a_request_line_is_three_words_of_visible_ascii() {
+        for line in [
+            "GET / x HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET /\t HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "GET /",
+        ] {
+            check(&format!("{line}\r\nHost: a\r\n\r\n"), Err(Refusal::BadRequest));
+        }
+    }
+
+    #[test]
+    fn a_head_above_the_limit_is_too_large() {
+        check(&format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(2000)), Err(Refusal::HeaderTooLarge));
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_maybe_a_port() {
+        assert_eq!(host(Some("a.example:8080")), Ok("a.example"));
+        assert_eq!(host(Some("[::1]:8080")), Ok("::1"));
+        assert_eq!(host(Some("[::1]")), Ok("::1"));
+        for wrong in ["", "a/b", "a b", "u@h", "a:b", "a:1:2", "[::1", "[::1]x", "a,b"] {
+            assert_eq!(host(Some(wrong)), Err(Refusal::BadRequest), "{wrong}");
+        }
+        assert_eq!(host(None), Err(Refusal::BadRequest));
+    }
+}

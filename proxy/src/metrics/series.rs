@@ -1,0 +1,141 @@
+//! The series a request moves, looked up once at start: a request costs no look-up and makes no new series.
+
+use super::families::Families;
+use crate::snapshot::LivePool;
+use aorta_core::classify::Class;
+use aorta_core::outlier::EjectReason;
+use aorta_core::pool::Guard;
+use aorta_core::receipt::Felt;
+use aorta_core::retry::Denial;
+use prometheus::{Histogram, IntCounter};
+use std::time::Duration;
+
+const CODE_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The shapes in which a failure hides behind a success.
+const MASKS: [&str; 3] = ["envelope", "lambda_error", "html"];
+
+/// What a request moves for its route.
+#[derive(Debug)]
+pub(super) struct RouteSeries {
+    requests: Vec<Vec<IntCounter>>,
+    seconds: Histogram,
+}
+
+impl RouteSeries {
+    pub(super) fn new(families: &Families, route: &str) -> Self {
+        let requests = CODE_CLASSES
+            .iter()
+            .map(|code| {
+                let series = |felt: &Felt| families.requests.with_label_values(&[route, code, felt.name()]);
+                Felt::ALL.iter().map(series).collect()
+            })
+            .collect();
+        Self { requests, seconds: families.request_seconds.with_label_values(&[route]) }
+    }
+
+    pub(super) fn book(&self, status: u16, felt: Felt, took: Duration) {
+        let class = usize::from(status / 100).min(CODE_CLASSES.len() - 1);
+        if let Some(counter) = self.requests.get(class).and_then(|by_felt| by_felt.get(felt as usize)) {
+            counter.inc();
+        }
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+/// What a request moves for its pool.
+#[derive(Debug)]
+pub(super) struct PoolSeries {
+    name: String,
+    upstreams: Vec<UpstreamSeries>,
+    retries: Vec<[IntCounter; 2]>,
+    denied: Vec<IntCounter>,
+    rescued: Vec<Vec<IntCounter>>,
+    failover: Histogram,
+}
+
+#[derive(Debug)]
+struct UpstreamSeries {
+    name: String,
+    attempts: Vec<IntCounter>,
+    seconds: Histogram,
+}
+
+impl PoolSeries {
+    pub(super) fn new(families: &Families, pool: &LivePool) -> Self {
+        let name = pool.name();
+        let names: Vec<&str> = pool.config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        for upstream in &names {
+            for reason in EjectReason::ALL {
+                families.ejections.with_label_values(&[name, upstream, reason.name(), "true"]);
+            }
+            for guard in Guard::ALL {
+                families.ejections_prevented.with_label_values(&[name, upstream, guard.name()]);
+            }
+            for kind in MASKS {
+                families.masked.with_label_values(&[name, upstream, kind]);
+            }
+        }
+        let retry = |class: &Class| {
+            ["failed", "success"]
+                .map(|result| families.retries.with_label_values(&[name, class.name(), result]))
+        };
+        let rescue = |from: &&str| {
+            names.iter().map(|to| families.rescued.with_label_values(&[name, from, to])).collect()
+        };
+        Self {
+            name: name.to_owned(),
+            upstreams: names.iter().map(|upstream| UpstreamSeries::new(families, name, upstream)).collect(),
+            retries: Class::ALL.iter().map(retry).collect(),
+            denied: Denial::ALL
+                .iter()
+                .map(|denial| families.retries_denied.with_label_values(&[name, denial.name()]))
+                .collect(),
+            rescued: names.iter().map(rescue).collect(),
+            failover: families.failover_seconds.with_label_values(&[name]),
+        }
+    }
+
+    pub(super) fn attempt(&self, upstream: usize, class: Class, took: Duration) {
+        let Some(series) = self.upstreams.get(upstream) else { return };
+        if let Some(counter) = series.attempts.get(class as usize) {
+            counter.inc();
+        }
+        series.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn retry(&self, reason: Class, success: bool) {
+        if let Some(results) = self.retries.get(reason as usize) {
+            results[usize::from(success)].inc();
+        }
+    }
+
+    pub(super) fn denied(&self, denial: Denial) {
+        if let Some(counter) = self.denied.get(denial as usize) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn rescued(&self, from: usize, to: usize, took: Duration) {
+        if let Some(counter) = self.rescued.get(from).and_then(|by_target| by_target.get(to)) {
+            counter.inc();
+        }
+        self.failover.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn masked(&self, families: &Families, upstream: usize, kind: &str) {
+        if let Some(series) = self.upstreams.get(upstream) {
+            families.masked.with_label_values(&[self.name.as_str(), series.name.as_str(), kind]).inc();
+        }
+    }
+}
+
+impl UpstreamSeries {
+    fn new(families: &Families, pool: &str, upstream: &str) -> Self {
+        let attempts = Class::ALL
+            .iter()
+            .map(|class| families.attempts.with_label_values(&[pool, upstream, class.name()]))
+            .collect();
+        let seconds = families.attempt_seconds.with_label_values(&[pool, upstream]);
+        Self { name: upstream.to_owned(), attempts, seconds }
+    }
+}

@@ -1,0 +1,69 @@
+//! Sends a refusal, so that it arrives.
+
+use super::{Words, words};
+use crate::record::Visit;
+use aorta_core::verdict::Refusal;
+use http::{Version, header};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A refused upload is read on for so long and so far, because closing on unread bytes would reset the
+/// connection and lose the refusal on its way (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Writes an answer of Aorta's own; false when the client did not take it.
+pub async fn send(
+    session: &mut ServerSession,
+    refusal: Refusal,
+    fhir: bool,
+    close: bool,
+    visit: &mut Visit,
+) -> bool {
+    visit.status = refusal.status();
+    let said = words(refusal, fhir, visit.request_id.to_str().unwrap_or_default());
+    if close {
+        session.set_keepalive(None);
+    }
+    let Ok(head) = refusal_head(refusal, &said, visit) else { return false };
+    visit.sent = said.body.len();
+    let body = if visit.method == http::Method::HEAD { String::new() } else { said.body };
+    let written = session.write_response_header(Box::new(head)).await.is_ok()
+        && session.write_response_body(body.into(), true).await.is_ok();
+    if close && written {
+        linger(session).await;
+    }
+    written
+}
+
+fn refusal_head(refusal: Refusal, words: &Words, visit: &Visit) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(refusal.status(), Some(6))?;
+    head.set_version(Version::HTTP_11);
+    head.insert_header(header::CONTENT_TYPE, words.media_type)?;
+    head.insert_header(header::CONTENT_LENGTH, words.body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header("x-request-id", visit.request_id.clone())?;
+    head.insert_header("x-aorta-attempts", visit.attempts)?;
+    if refusal.status() == 503 {
+        head.insert_header(header::RETRY_AFTER, "1")?;
+    }
+    if refusal == Refusal::MethodNotAllowed {
+        head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+    }
+    Ok(head)
+}
+
+async fn linger(session: &mut ServerSession) {
+    let drain = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            read += chunk.len();
+            if read > LINGER_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = timeout(LINGER, drain).await;
+}
