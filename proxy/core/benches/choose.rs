@@ -1,0 +1,92 @@
+//! Nanoseconds per decision: choose an upstream and settle its attempt, and a whole exchange around both.
+//!
+//! Plain timing on one thread: the median of several rounds, as a table.
+
+use aorta_core::classify::{AnswerFacts, BodyFacts, Class};
+use aorta_core::exchange::{Exchange, Terms};
+use aorta_core::fhir_safety::Safety;
+use aorta_core::pool::{Outcome, Pool, PoolSpec, Wish};
+use aorta_core::time::Timestamp;
+use aorta_core::upstream::UpstreamSpec;
+use fastrand::Rng;
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+const ROUNDS: usize = 15;
+const TURNS: u32 = 100_000;
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+fn main() {
+    println!("{:>10} {:>22} {:>22}", "upstreams", "choose+settle, ns", "whole exchange, ns");
+    for upstreams in [3, 30, 300] {
+        let decision = median_ns(upstreams, decide);
+        let exchange = median_ns(upstreams, exchange);
+        println!("{upstreams:>10} {decision:>22.0} {exchange:>22.0}");
+    }
+}
+
+fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
+    let wish = Wish { tried: &[], may_probe: true };
+    if let Some(choice) = pool.choose(black_box(wish), now) {
+        let outcome = Outcome { class: Class::Answered, retry_after: None, client: 1 };
+        pool.settle(black_box(choice), outcome, now, rng);
+    }
+}
+
+fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
+    let terms = Terms { safety: Safety::Safe, client: 1, replayable: true };
+    let facts = AnswerFacts {
+        status: 200,
+        error_type: None,
+        fhir_media: true,
+        fhir_expected: true,
+        body: BodyFacts::Json,
+        retry_after: None,
+    };
+    let mut exchange = Exchange::open(black_box(terms), pool, now);
+    if exchange.choose(pool, now).is_ok() {
+        let _ = black_box(exchange.answered(pool, &facts, true, now, rng));
+    }
+    black_box(exchange.close(pool, now, rng));
+}
+
+fn median_ns(upstreams: usize, turn: fn(&mut Pool, Timestamp, &mut Rng)) -> f64 {
+    let mut pool = Pool::new(Arc::new(spec(upstreams)), Timestamp::ZERO);
+    let mut rng = Rng::with_seed(1);
+    let mut now = Timestamp::ZERO;
+    let mut rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let took = timed(|| {
+                for _ in 0..TURNS {
+                    now = now + Duration::from_micros(10);
+                    turn(&mut pool, now, &mut rng);
+                }
+            });
+            took.as_secs_f64() * 1e9 / f64::from(TURNS)
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time; nothing is decided by it")]
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = std::time::Instant::now();
+    work();
+    began.elapsed()
+}
+
+fn spec(upstreams: usize) -> PoolSpec {
+    let upstream = |index| UpstreamSpec {
+        name: format!("region-{index}"),
+        weight: NonZeroU32::MIN,
+        data_domain: String::new(),
+    };
+    PoolSpec {
+        name: "records".to_owned(),
+        upstreams: (0..upstreams).map(upstream).collect(),
+        ..PoolSpec::default()
+    }
+}
