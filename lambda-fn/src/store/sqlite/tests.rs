@@ -3,6 +3,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::concurrency::Tags;
+use crate::search::cursor::Position;
+use crate::store::chain::Link;
 use crate::store::conformance::{conformance, join_all, key, put, query};
 
 async fn open() -> (TempDir, Sqlite) {
