@@ -5,6 +5,7 @@
 
 mod attempt;
 mod commit;
+mod confirm;
 mod request;
 
 pub use attempt::own_request;
@@ -17,7 +18,7 @@ use crate::service::Proxy;
 use crate::shape::{self, Media};
 use crate::snapshot::LivePool;
 use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
-use aorta_core::exchange::{Exchange, Terms};
+use aorta_core::exchange::{Attempt, Exchange, Terms};
 use aorta_core::pool::Pool;
 use aorta_core::receipt::Receipt;
 use aorta_core::time::Timestamp;
@@ -101,7 +102,7 @@ async fn step(
             let verdict = open.report(|exchange, pool, now, rng| exchange.failed(pool, failure, now, rng));
             obey(verdict, session).await
         }
-        Ok(answer) => judge(call, open, session, answer, visit).await,
+        Ok(answer) => judge(call, open, session, answer, (&plan, body), visit).await,
     }
 }
 
@@ -110,6 +111,7 @@ async fn judge(
     open: &mut Open<'_>,
     session: &mut ServerSession,
     answer: Answer,
+    (plan, body): (&Attempt, &Body),
     visit: &mut Visit,
 ) -> Step {
     let facts = facts(call, &answer);
@@ -119,6 +121,11 @@ async fn judge(
     if verdict != Verdict::Forward {
         return obey(verdict, session).await;
     }
+    let answer = if open.exchange().needs_confirmation(facts.status) {
+        confirm::confirm(call, plan, &body.held).await.unwrap_or(answer)
+    } else {
+        answer
+    };
     match commit::deliver(call, session, answer, &facts, visit).await {
         Delivery::Done => {
             open.report(Exchange::delivered);

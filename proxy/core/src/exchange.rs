@@ -208,6 +208,13 @@ impl Exchange {
         }
     }
 
+    /// This status may be the echo of an earlier attempt of the same write that was carried out and whose answer
+    /// was lost (FHIR R4, "version-aware updates": a second try finds another version).
+    #[must_use]
+    pub fn needs_confirmation(&self, status: u16) -> bool {
+        status == 412 && self.ambiguous && self.terms.safety == Safety::Idempotent
+    }
+
     /// The rest of a streaming answer went to the client.
     pub fn delivered(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
         if let Phase::Streaming(choice) = self.phase {

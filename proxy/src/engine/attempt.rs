@@ -81,7 +81,7 @@ pub(super) async fn attempt(
 ) -> Result<Answer, Ended> {
     let deadline = clock::instant(plan.deadline);
     let connect_by = deadline.min(Instant::now() + plan.connect);
-    let connecting = timeout_at(connect_by, connect(call, plan));
+    let connecting = timeout_at(connect_by, connect(call, plan.upstream));
     let connection = unless_gone(session, connecting).await.ok_or(Ended::ClientGone)?;
     let mut connection = connection.ok().flatten().ok_or(Ended::Failed(Failure::Unsent))?;
     let header = header(call, plan, body).map_err(Ended::Client)?;
@@ -104,13 +104,13 @@ pub(super) async fn attempt(
 }
 
 /// Connects to the upstream's addresses in turn, until one stands.
-async fn connect(call: &Call<'_>, plan: &Attempt) -> Option<Connection> {
+pub(super) async fn connect(call: &Call<'_>, upstream: usize) -> Option<Connection> {
     let fresh = call.terms.safety == Safety::Unsafe;
-    for peer in call.pool.upstreams.get(plan.upstream)?.peers() {
+    for peer in call.pool.upstreams.get(upstream)?.peers() {
         let session = session(&call.proxy.connector, if fresh { &peer.fresh } else { &peer.shared }).await;
         match session {
             Some(session) => return Some(Connection { session, peer, fresh }),
-            None => tracing::debug!(pool = call.pool.name(), upstream = plan.upstream, "an address refused"),
+            None => tracing::debug!(pool = call.pool.name(), upstream, "an address refused"),
         }
     }
     None
@@ -137,7 +137,11 @@ fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHea
     call.outgoing.header(config, length, (plan.request_deadline, clock::now(), clock::unix()))
 }
 
-async fn send(upstream: &mut HttpSession, header: Box<RequestHeader>, body: Bytes) -> Result<(), Failure> {
+pub(super) async fn send(
+    upstream: &mut HttpSession,
+    header: Box<RequestHeader>,
+    body: Bytes,
+) -> Result<(), Failure> {
     write_header(upstream, header, body.is_empty()).await?;
     if !body.is_empty() {
         upstream.write_request_body(body, true).await.map_err(|_| Failure::Broken)?;
@@ -192,7 +196,7 @@ async fn upload(
 }
 
 /// Reads the answer until it is whole, or as much as is held before it must stream.
-async fn receive(call: &Call<'_>, mut connection: Connection) -> Result<Answer, Failure> {
+pub(super) async fn receive(call: &Call<'_>, mut connection: Connection) -> Result<Answer, Failure> {
     let head = read_head(&mut connection.session).await?;
     let mut reservation = call.proxy.buffers.reservation();
     let media = Media::of(&head.headers);

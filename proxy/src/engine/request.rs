@@ -85,6 +85,29 @@ impl Outgoing {
         }
     }
 
+    /// A read of what this request writes, by the same client.
+    #[must_use]
+    pub fn read_back(&self) -> Self {
+        let about_the_write = |name: &HeaderName| {
+            matches!(
+                *name,
+                header::IF_MATCH
+                    | header::IF_NONE_MATCH
+                    | header::CONTENT_TYPE
+                    | header::CONTENT_ENCODING
+                    | header::CONTENT_LANGUAGE
+            ) || matches!(name.as_str(), "prefer" | "if-none-exist")
+        };
+        let fields = self.fields.iter().filter(|(name, _)| !about_the_write(name)).cloned().collect();
+        Self {
+            method: Method::GET,
+            path: self.path.clone(),
+            query: self.query.clone(),
+            strip: self.strip.clone(),
+            fields,
+        }
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> &Method {
