@@ -19,6 +19,7 @@
 pub mod authority;
 pub mod client;
 pub mod eventually;
+pub mod house;
 pub mod load;
 pub mod log;
 pub mod metrics;
