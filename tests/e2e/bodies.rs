@@ -4,10 +4,10 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::Client;
-use harness::upstream::Speech;
 use harness::upstream::answer::{FHIR_JSON, forbidden};
-use harness::upstream::ledger::hash;
+use harness::upstream::ledger::{Seen, hash};
 use harness::upstream::script::{Answer, Behaviour, Order};
+use harness::upstream::{Speech, Upstream};
 use http::Request;
 
 const LIMIT: usize = 64 << 10;
@@ -20,13 +20,19 @@ async fn world() -> World {
     World::with(Speech::Http1, |setup, _| setup.pool("retry", "{replay_body_max: 64KiB}")).await
 }
 
+/// The proxy's own check may come after it.
+fn last_post(upstream: &Upstream) -> Seen {
+    let ledger = upstream.ledger();
+    ledger.seen.iter().rfind(|seen| seen.method == "POST").cloned().expect("a POST was seen")
+}
+
 #[tokio::test]
 async fn a_body_at_the_limit_is_replayed_whole() {
     let world = world().await;
     world.virginia.obey(Order::before(Behaviour::Say(forbidden())));
     let reply = world.client().post("/Patient", body(LIMIT)).await;
     assert_eq!((reply.status, reply.attempts(), reply.upstream()), (201, 2, "ohio"));
-    let (first, second) = (world.virginia.last(), world.ohio.last());
+    let (first, second) = (last_post(&world.virginia), last_post(&world.ohio));
     assert_eq!((first.body_len, first.body_hash), (LIMIT, hash(&body(LIMIT))));
     assert_eq!((second.body_len, second.body_hash), (LIMIT, hash(&body(LIMIT))));
 }
@@ -37,8 +43,8 @@ async fn a_body_one_byte_over_the_limit_goes_out_once_and_is_never_replayed_trun
     world.virginia.obey(Order::before(Behaviour::Say(forbidden())));
     let reply = world.client().post("/Patient", body(LIMIT + 1)).await;
     assert_eq!((reply.status, reply.attempts()), (403, 1), "what the upstream said is passed on");
-    assert_eq!(world.virginia.last().body_hash, hash(&body(LIMIT + 1)));
-    assert_eq!(world.ohio.count(), 0);
+    assert_eq!(last_post(&world.virginia).body_hash, hash(&body(LIMIT + 1)));
+    assert!(world.ohio.ledger().seen.is_empty(), "nobody else was asked");
     let denied = world.proxy.metrics().count("aorta_retries_denied_total", &[("reason", "body_too_large")]);
     assert_eq!(denied, 1);
 }
@@ -80,7 +86,7 @@ async fn a_large_upload_arrives_whole_by_both_protocols_and_both_framings() {
 
 #[tokio::test]
 async fn an_answer_larger_than_all_buffers_streams_through() {
-    let world = World::with(Speech::Http1, |setup, _| setup.top("buffers", "{total: 1MiB}")).await;
+    let world = World::with(Speech::Http1, |setup, _| setup.top("buffers", "{total: 2MiB}")).await;
     let big = body(12 << 20);
     for chunked in [false, true] {
         for kind in [FHIR_JSON, "application/octet-stream"] {

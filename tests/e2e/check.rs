@@ -94,8 +94,8 @@ fn an_empty_pool_is_told() {
 
 #[test]
 fn a_syntax_error_is_told() {
-    told(|yaml| yaml.replace("routes:\n", "routes: [\n"), "pools:", &[]);
-    told(|yaml| yaml.replace("    fhir: true", "    fhir: \"true"), "fhir: \"true", &[]);
+    told(|yaml| yaml.replace("routes:\n", "routes: [\n"), "- {name: ehr", &[]);
+    told(|yaml| yaml.replace("    fhir: true", "\tfhir: true"), "\tfhir", &[]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::client::Target;
 use crate::eventually;
 use crate::log;
 use crate::metrics::Scrape;
+use crate::port::Lease;
 use crate::program::{Program, find};
 use crate::setup::Setup;
 use nix::sys::signal::Signal;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+/// Stands for an address with a port of its own in a test's configuration.
+const ANY_PORT: &str = "127.0.0.1:0";
 /// An orderly end takes no longer, with nothing in flight.
 const END: Duration = Duration::from_secs(10);
 /// Attempts that are out; must be zero at the end.
@@ -30,7 +33,7 @@ pub struct Proxy {
     listeners: Vec<SocketAddr>,
     admin: SocketAddr,
     ended: bool,
-    _directory: tempfile::TempDir,
+    _file: Written,
 }
 
 impl Proxy {
@@ -47,16 +50,16 @@ impl Proxy {
     /// # Panics
     /// When it does not come up.
     pub async fn start_with(yaml: &str, environment: &[(&str, &str)]) -> Self {
-        let (directory, file) = written(yaml);
+        let file = Written::new(yaml);
         let program = find("aorta-proxy");
-        let arguments = [OsStr::new("run"), OsStr::new("--config"), file.as_os_str()];
+        let arguments = [OsStr::new("run"), OsStr::new("--config"), file.path.as_os_str()];
         let program = Program::start(program.as_os_str(), &arguments, environment, None);
         let ready = program.ready().await;
         let address = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
         let listeners = ready["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
         let listeners = listeners.iter().filter_map(address).collect();
         let admin = address(&ready["admin"]).expect("the ready line names the admin address");
-        Self { program, listeners, admin, ended: false, _directory: directory }
+        Self { program, listeners, admin, ended: false, _file: file }
     }
 
     /// Where its first listener accepts.
@@ -186,14 +189,29 @@ impl Drop for Proxy {
 /// When it cannot be run.
 #[must_use]
 pub fn command(command: &str, yaml: &str) -> Output {
-    let (_directory, file) = written(yaml);
-    let output = Command::new(find("aorta-proxy")).args([command, "--config"]).arg(file).output();
+    let file = Written::new(yaml);
+    let output = Command::new(find("aorta-proxy")).args([command, "--config"]).arg(&file.path).output();
     output.expect("the proxy runs")
 }
 
-fn written(yaml: &str) -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let file = directory.path().join("aorta.yaml");
-    std::fs::write(&file, yaml).expect("a configuration can be written");
-    (directory, file)
+/// A configuration file; each `127.0.0.1:0` in the text became an address with a leased port.
+struct Written {
+    path: PathBuf,
+    _leases: Vec<Lease>,
+    _directory: tempfile::TempDir,
+}
+
+impl Written {
+    fn new(yaml: &str) -> Self {
+        let (mut text, mut leases) = (yaml.to_owned(), Vec::new());
+        while text.contains(ANY_PORT) {
+            let lease = Lease::take();
+            text = text.replacen(ANY_PORT, &lease.address().to_string(), 1);
+            leases.push(lease);
+        }
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let path = directory.path().join("aorta.yaml");
+        std::fs::write(&path, text).expect("a configuration can be written");
+        Self { path, _leases: leases, _directory: directory }
+    }
 }

@@ -161,12 +161,17 @@ fn creates_are_executed_once(world: &World, show: &Show, samples: &[Sample]) {
         assert!(executed <= 1, "create {} was executed {executed} times", sample.index);
         let reply = sample.result.as_ref();
         let reply = reply.unwrap_or_else(|error| panic!("create {} got no answer: {error}", sample.index));
-        if show.refuses_before_execution() {
+        if show.refuses_before_execution() && began_during_the_fault(sample) {
             assert_eq!((reply.status, executed), (201, 1), "create {}: {}", sample.index, told(reply));
         } else if reply.status == 201 {
             assert_eq!(executed, 1, "create {} was confirmed and not executed", sample.index);
         }
     }
+}
+
+/// A create that was on the way when its connection was cut may have been executed: nobody can know.
+fn began_during_the_fault(sample: &Sample) -> bool {
+    sample.index > CREATES * COMES / READS + CREATE_CONNECTIONS
 }
 
 /// Rule 3: a move away from an upstream that was just ejected, or that got nothing, is free; all others are paid.
