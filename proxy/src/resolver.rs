@@ -1,7 +1,8 @@
 //! Names to addresses, off the request path: refreshed when their time to live ends, and the last good answer
 //! is kept when a refresh fails or comes back empty.
 
-use crate::snapshot::{LivePool, Snapshot};
+use crate::config::UpstreamConfig;
+use crate::snapshot::{LivePool, LiveUpstream, Snapshot};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
@@ -57,26 +58,30 @@ impl BackgroundService for Resolver {
 
 /// Keeps one upstream's addresses fresh for as long as it lives.
 async fn follow(system: Arc<TokioResolver>, pool: Arc<LivePool>, index: usize) {
-    let (config, live) = (&pool.config.upstreams[index], &pool.upstreams[index]);
     loop {
-        let pause = match lookup(&system, &config.host, config.port).await {
-            Ok((addresses, ttl)) if !addresses.is_empty() => {
-                live.replace(config, &addresses);
-                live.resolved(crate::clock::unix());
-                ttl.clamp(TTL_MIN, TTL_MAX)
-            }
-            Ok(_) => {
-                live.lookup_failed();
-                tracing::warn!(upstream = config.name, "the name has no address; the last good ones stay");
-                RETRY
-            }
-            Err(error) => {
-                live.lookup_failed();
-                tracing::warn!(upstream = config.name, %error, "lookup failed; the last good addresses stay");
-                RETRY
-            }
-        };
+        let pause = refresh(&system, &pool.config.upstreams[index], &pool.upstreams[index]).await;
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Looks a name up once; says when to do it again.
+async fn refresh(system: &TokioResolver, config: &UpstreamConfig, live: &LiveUpstream) -> Duration {
+    match lookup(system, &config.host, config.port).await {
+        Ok((addresses, ttl)) if !addresses.is_empty() => {
+            live.replace(config, &addresses);
+            live.resolved(crate::clock::unix());
+            ttl.clamp(TTL_MIN, TTL_MAX)
+        }
+        Ok(_) => {
+            live.lookup_failed();
+            tracing::warn!(upstream = config.name, "the name has no address; the last good ones stay");
+            RETRY
+        }
+        Err(error) => {
+            live.lookup_failed();
+            tracing::warn!(upstream = config.name, %error, "lookup failed; the last good addresses stay");
+            RETRY
+        }
     }
 }
 
@@ -89,3 +94,6 @@ async fn lookup(
     let ttl = answer.valid_until().saturating_duration_since(Instant::now());
     Ok((answer.iter().map(|address| SocketAddr::new(address, port)).collect(), ttl))
 }
+
+#[cfg(test)]
+mod tests;
