@@ -6,19 +6,28 @@ use super::outside::Outside;
 use super::problem::{Report, quoted};
 use super::raw::{Node, Value};
 use super::resolve::header_names;
-use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 /// What the proxy writes itself, or must not let stand between it and the upstream.
-static OWN: [HeaderName; 9] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::EXPECT,
-    HeaderName::from_static("keep-alive"),
+static OWN: [&str; 18] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "accept-encoding",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-request-id",
+    "x-request-deadline",
+    "traceparent",
+    "tracestate",
 ];
 
 /// The headers at a key, each with its value read; all values are marked sensitive.
@@ -26,7 +35,7 @@ pub(super) fn headers(block: &Block<'_>, key: &str, outside: &Outside<'_>) -> Ve
     let mut headers = Vec::new();
     for (written, name, node) in header_names(block, key) {
         let report = block.report();
-        if OWN.contains(&name) {
+        if OWN.contains(&name.as_str()) {
             report.add(written.at, &written.path, "is a header the proxy sets itself", "remove it");
         } else if let Some(mut value) = value(&written, &name, node, report, outside) {
             value.set_sensitive(true);

@@ -3,6 +3,7 @@
 mod bounds;
 mod files;
 mod hostile;
+mod reference;
 mod shape;
 mod shipped;
 mod together;

@@ -1,8 +1,7 @@
 //! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat.
 //!
-//! The defaults of pools are those of `aorta-core` (a test compares them); the others are its neighbours'
-//! habits: 32 KiB of headers is Envoy's 60 rounded to what API Gateway can pass on (10 kB) with room, a body
-//! of 10 MiB is what API Gateway takes.
+//! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
+//! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
