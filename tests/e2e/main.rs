@@ -10,6 +10,8 @@ mod blame; // what a client does wrong never ejects an upstream
 #[cfg(test)]
 mod bodies; // replayed up to the limit, streamed beyond it, never spliced
 #[cfg(test)]
+mod browser; // a real browser reads the record, whichever region fails
+#[cfg(test)]
 mod check; // a bad file is told by line and remedy, and starts nothing
 #[cfg(test)]
 mod draining; // SIGTERM: what is in flight is finished
@@ -31,6 +33,8 @@ mod routing; // host, path, method, header; most specific first; none is 404
 mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request
+#[cfg(test)]
+mod whole_house; // two regions with the real function, the proxy, the viewer
 
 #[cfg(test)]
 mod world; // two regions and the proxy: what most of the above start from

@@ -17,6 +17,7 @@
 //! A harness may panic: that is how a test fails. It never hides what a program printed.
 
 pub mod authority;
+pub mod browser;
 pub mod client;
 pub mod eventually;
 pub mod house;
