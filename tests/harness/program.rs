@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,15 @@ use std::thread;
 use std::time::Duration;
 
 /// Finds a program of this workspace: in the directories of `AORTA_BIN_DIR` (separated by colons), or beside the
-/// test that runs.
+/// program or test that runs.
 ///
 /// # Panics
 /// When it is nowhere: it was not built.
 #[must_use]
 pub fn find(name: &str) -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.to_owned()));
+    let own = std::env::current_exe().unwrap_or_default();
+    // A program lies beside the others, a test one folder below them.
+    let beside = own.ancestors().skip(1).take(2).map(Path::to_owned);
     let told = std::env::var_os("AORTA_BIN_DIR").unwrap_or_default();
     let candidates = std::env::split_paths(&told).chain(beside).map(|directory| directory.join(name));
     let found = candidates.into_iter().find(|path| path.is_file());
@@ -69,7 +71,7 @@ impl Program {
         program: &OsStr,
         arguments: &[&OsStr],
         environment: &[(&str, &str)],
-        directory: Option<&std::path::Path>,
+        directory: Option<&Path>,
     ) -> Self {
         let mut command = Command::new(program);
         command.args(arguments).envs(environment.iter().copied());
