@@ -12,7 +12,7 @@ pub(super) enum Due {
     /// A back-off is over.
     Choice { id: u64 },
     /// An attempt has come to something.
-    Outcome { id: u64, number: usize },
+    Outcome { id: u64 },
     /// A streamed answer ends.
     StreamEnd { id: u64, breaks: bool },
     /// A client loses patience.

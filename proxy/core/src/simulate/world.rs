@@ -8,6 +8,7 @@ use super::{Step, What};
 use crate::classify::{self, Class, Evidence};
 use crate::exchange::{Attempt, Exchange, Failure};
 use crate::pool::{CheckResult, Pool, PoolEvent};
+use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
 use fastrand::Rng;
@@ -68,7 +69,7 @@ impl<'a> World<'a> {
             match due {
                 Due::Arrival => self.arrive(),
                 Due::Choice { id } => self.choose(id),
-                Due::Outcome { id, number } => self.come(id, number),
+                Due::Outcome { id } => self.come(id),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
                 Due::Check { upstream } => self.check(upstream),
@@ -113,13 +114,12 @@ impl<'a> World<'a> {
         live.comes = if at < attempt.deadline { effect.comes } else { Comes::Failure(Failure::TimedOut) };
         live.executions += u32::from(executes);
         let request = live.request;
-        self.queue.push(at.min(attempt.deadline), Due::Outcome { id, number: attempt.number });
+        self.queue.push(at.min(attempt.deadline), Due::Outcome { id });
         self.tell(What::Chosen { request, attempt, executes });
     }
 
-    fn come(&mut self, id: u64, number: usize) {
+    fn come(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        debug_assert_eq!(live.exchange.attempts().len(), number, "one outcome for each attempt");
         let (pool, now, rng) = (&mut self.pool, self.now, &mut self.core);
         let whole = !live.request.streams;
         let verdict = match live.comes {
@@ -128,14 +128,14 @@ impl<'a> World<'a> {
             Comes::Part => live.exchange.answered(pool, &FINE, false, now, rng),
             Comes::Failure(failure) => live.exchange.failed(pool, failure, now, rng),
         };
-        let class = live.exchange.attempts().last().map_or(Class::ClientFault, |last| last.class);
+        let Some(&AttemptRecord { class, upstream, .. }) = live.exchange.attempts().last() else { return };
         let (request, breaks) = (live.request, matches!(live.comes, Comes::Part));
         self.tell(What::Judged { request, class, verdict });
         match verdict {
             Verdict::Retry { not_before } => self.queue.push(not_before.max(now), Due::Choice { id }),
             Verdict::Forward if request.streams && class == Class::Answered => {
-                let latency = self.skies.first().map_or(Duration::ZERO, |sky| sky.latency);
-                self.queue.push(now + latency * STREAM_LENGTH, Due::StreamEnd { id, breaks });
+                let takes = self.skies[upstream].latency * STREAM_LENGTH;
+                self.queue.push(now + takes, Due::StreamEnd { id, breaks });
             }
             Verdict::Forward | Verdict::Refuse(_) => self.close(id),
         }

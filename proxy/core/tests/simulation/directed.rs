@@ -140,6 +140,16 @@ fn a_client_with_a_bad_key_cannot_keep_a_recovered_region_out() {
 }
 
 #[test]
+fn a_region_whose_probes_come_to_nothing_does_not_keep_another_one_out() {
+    let dead = Spell { until: second(8), ..spell(Weather::Refuse, 2, 8).spells[0] };
+    let busy = Spell { from: second(8), until: second(60), weather: Weather::AppThrottled, ..dead };
+    let skies = vec![Sky { spells: vec![dead, busy], ..Sky::default() }, spell(Weather::Refuse, 2, 8)];
+    let traffic = Traffic { rate: 20.0, ..Traffic::default() };
+    let back = |report: &Report| report.shares[1] * 4 > report.requests;
+    check([skies, vec![Sky::default()]].concat(), traffic, back, "the second region is back");
+}
+
+#[test]
 fn a_denied_region_is_ejected_once_the_check_is_denied_too() {
     let skies = vec![spell(Weather::Denied, 10, 25), Sky::default()];
     let verified = |report: &Report| {

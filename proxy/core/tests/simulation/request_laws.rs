@@ -127,7 +127,9 @@ impl<'a> RequestLaws<'a> {
         open.ambiguous |= AMBIGUOUS.contains(&class);
         open.over = !matches!(verdict, Verdict::Retry { .. });
         if let Verdict::Retry { .. } = verdict {
-            open.moved_once |= ONE_MOVE.contains(&class);
+            let one_move = ONE_MOVE.contains(&class);
+            assert!(!(one_move && open.moved_once), "a denied request tours the gateways");
+            open.moved_once |= one_move;
             if !is_free {
                 assert!(budget > 1.0 - 1e-6, "a retry that nobody paid for");
                 open.paid += 1;
@@ -153,7 +155,8 @@ impl<'a> RequestLaws<'a> {
         assert_eq!(receipt.attempts.upstreams(), open.tried, "the receipt names every attempt");
         let paid = receipt.attempts.iter().filter(|attempt| attempt.paid).count();
         // The client may leave between paying for a retry and making it.
-        assert!(paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid));
+        let all_paid = paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid);
+        assert!(all_paid, "{paid} attempts were paid, {} had to be", open.paid);
         assert!(open.over || receipt.end == End::Abandoned, "an exchange ends with a verdict");
     }
 

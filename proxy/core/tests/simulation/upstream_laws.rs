@@ -26,34 +26,48 @@ const BLAMELESS: [Class; 6] = [
 ];
 
 /// What the laws remember of one upstream.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Memory {
     in_flight: u32,
     /// The request that probes it in this period of probing.
     prober: Option<u64>,
     /// Reads that could have probed it and did not, in a row.
     passed_by: usize,
-    /// It stood in rotation before this step.
-    in_rotation: bool,
-    /// Since when it is held in rotation against its record.
-    degraded_since: Option<Timestamp>,
+    /// Its health, and when that last changed: before this step, and after it.
+    before: (Health, Timestamp),
+    after: (Health, Timestamp),
+}
+
+/// An attempt that is out.
+#[derive(Clone, Copy)]
+struct Out {
+    upstream: usize,
+    /// When the upstream's health had last changed as the attempt began.
+    changed: Timestamp,
 }
 
 pub(crate) struct UpstreamLaws<'a> {
     scenario: &'a Scenario,
     memories: Vec<Memory>,
-    out: BTreeMap<u64, usize>,
+    out: BTreeMap<u64, Out>,
     /// The last step, when it can be nobody's fault but the client's or the throttle's.
     blameless: bool,
+    /// Whose attempt the last step ended, when it began before that upstream's health last changed.
+    stale: Option<usize>,
 }
 
 impl<'a> UpstreamLaws<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
-        let memories = vec![Memory { in_rotation: true, ..Memory::default() }; scenario.pool.upstreams.len()];
-        Self { scenario, memories, out: BTreeMap::new(), blameless: true }
+        let healthy = (Health::Healthy, Timestamp::ZERO);
+        let memory = Memory { in_flight: 0, prober: None, passed_by: 0, before: healthy, after: healthy };
+        let memories = vec![memory; scenario.pool.upstreams.len()];
+        Self { scenario, memories, out: BTreeMap::new(), blameless: true, stale: None }
     }
 
     pub(crate) fn watch(&mut self, step: &Step<'_>, requests: &RequestLaws<'_>) {
+        if !matches!(step.what, What::Told { .. }) {
+            self.remember(step.pool);
+        }
         match step.what {
             What::Opened { .. } => self.blameless = true,
             What::Chosen { request, attempt, .. } => {
@@ -72,12 +86,12 @@ impl<'a> UpstreamLaws<'a> {
             What::Checked { .. } => self.blameless = false,
             What::Told { event } => self.told(step.at, step.pool, event),
         }
-        if !matches!(step.what, What::Told { .. }) {
-            self.remember(step.pool);
-        }
         always(step.pool);
         for (upstream, memory) in step.pool.upstreams().iter().zip(&self.memories) {
             assert_eq!(upstream.in_flight(), memory.in_flight, "attempts that are out are counted");
+            if let Health::Probing { busy, .. } = upstream.health() {
+                assert_eq!(busy, memory.prober.is_some(), "the slot is taken while the probe is out");
+            }
         }
     }
 
@@ -94,7 +108,8 @@ impl<'a> UpstreamLaws<'a> {
             health.in_rotation() || attempt.probe || pool.in_panic() || in_rotation_tried,
             "an ejected upstream was asked without need"
         );
-        self.out.insert(request.id, attempt.upstream);
+        let changed = pool.upstreams()[attempt.upstream].changed();
+        self.out.insert(request.id, Out { upstream: attempt.upstream, changed });
         let memory = &mut self.memories[attempt.upstream];
         memory.in_flight += 1;
         if attempt.probe {
@@ -124,8 +139,9 @@ impl<'a> UpstreamLaws<'a> {
     }
 
     fn judged(&mut self, id: u64, streams: bool) {
-        let Some(&upstream) = self.out.get(&id) else { return };
+        let Some(&Out { upstream, changed }) = self.out.get(&id) else { return };
         let memory = &mut self.memories[upstream];
+        self.stale = (changed != memory.before.1).then_some(upstream);
         if memory.prober == Some(id) {
             memory.prober = None;
         }
@@ -141,11 +157,12 @@ impl<'a> UpstreamLaws<'a> {
             PoolEvent::Ejected { upstream, reason, until, enforced } => {
                 assert_eq!(enforced, !policy.dry_run, "a dry run ejects nobody");
                 assert!(!self.blameless, "a client's own mistake ejected an upstream");
+                assert_ne!(self.stale, Some(upstream), "an attempt from before an ejection condemned");
                 self.was_guilty(at, upstream, reason);
                 self.memories[upstream].prober = None;
                 if enforced {
                     let enough = pool.healthy() >= policy.min_healthy.get() as usize;
-                    let was_in = self.memories[upstream].in_rotation;
+                    let was_in = self.memories[upstream].before.0.in_rotation();
                     assert!(enough || !was_in, "the last healthy upstream was ejected");
                     let length = at.until(until);
                     assert!(length <= policy.ejection_max.max(policy.ejection), "ejected for {length:?}");
@@ -159,8 +176,10 @@ impl<'a> UpstreamLaws<'a> {
                     self.was_guilty(at, upstream, reason);
                 }
             }
+            PoolEvent::Readmitted { upstream } => {
+                assert_ne!(self.stale, Some(upstream), "an attempt from before an ejection readmitted");
+            }
             PoolEvent::EjectionPrevented { guard: Guard::Unverified, .. }
-            | PoolEvent::Readmitted { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::Panic { .. } => {}
         }
@@ -172,17 +191,21 @@ impl<'a> UpstreamLaws<'a> {
         if reason == EjectReason::DeniedEveryClient && traffic.bad_keys >= 2 {
             return;
         }
-        let counted_from = self.memories[upstream].degraded_since.unwrap_or(at);
+        // One that was held in rotation against its record is judged by what it did before that.
+        let counted_from = match self.memories[upstream].before {
+            (Health::Degraded { .. }, since) => since,
+            _ => at,
+        };
         let span = pool.passive_health.window + pool.timeouts.attempt + Duration::from_secs(5);
         let from = Timestamp::from_micros(counted_from.since(Timestamp::ZERO + span).as_micros() as u64);
         assert!(!skies[upstream].is_clear(from, at), "a fine upstream was condemned for {reason:?}");
     }
 
     fn remember(&mut self, pool: &Pool) {
+        self.stale = None;
         for (upstream, memory) in pool.upstreams().iter().zip(&mut self.memories) {
-            let degraded = matches!(upstream.health(), Health::Degraded { .. });
-            memory.in_rotation = upstream.health().in_rotation();
-            memory.degraded_since = degraded.then(|| upstream.changed());
+            memory.before = memory.after;
+            memory.after = (upstream.health(), upstream.changed());
         }
     }
 }

@@ -160,3 +160,23 @@ fn time_used_up_by_one_upstream_does_not_condemn_the_next() {
     let first_attempts: Vec<_> = desk.pool.upstreams().iter().map(|held| held.health().name()).collect();
     assert_eq!(first_attempts, ["ejected", "healthy"]);
 }
+
+#[test]
+fn only_a_read_whose_body_is_kept_probes() {
+    for (safety, kept, probes) in [
+        (Safety::Safe, true, true),
+        (Safety::Safe, false, false),
+        (Safety::Idempotent, true, false),
+        (Safety::Unsafe, true, false),
+    ] {
+        let mut desk = Desk::new(spec(2));
+        desk.eject(0);
+        desk.now = desk.now + Duration::from_secs(13);
+        let mut exchange = desk.open(safety);
+        if !kept {
+            exchange.body_is_gone();
+        }
+        assert_eq!(desk.choose(&mut exchange).probe, probes, "{safety:?}, body kept: {kept}");
+        let _ = desk.close(exchange);
+    }
+}
