@@ -51,6 +51,12 @@ const READING_OPERATIONS: [&str; 12] = [
     "$validate",
 ];
 
+/// The path segment names an operation that reads.
+#[must_use]
+pub fn is_reading_operation(segment: &str) -> bool {
+    READING_OPERATIONS.contains(&segment)
+}
+
 /// Judges a request before its first attempt.
 #[must_use]
 pub fn judge(facts: SafetyFacts<'_>) -> Safety {
@@ -68,7 +74,7 @@ pub fn judge(facts: SafetyFacts<'_>) -> Safety {
 
 fn judge_fhir_post(facts: SafetyFacts<'_>) -> Safety {
     let last = facts.path.rsplit('/').next().unwrap_or_default();
-    if last == "_search" || READING_OPERATIONS.contains(&last) {
+    if last == "_search" || is_reading_operation(last) {
         return Safety::Safe;
     }
     let is_operation = last.starts_with('$');
