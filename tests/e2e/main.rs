@@ -28,6 +28,8 @@ mod privacy; // no patient data in any log, metric or error
 #[cfg(test)]
 mod requests; // malformed requests are refused and reach no upstream
 #[cfg(test)]
+mod retries; // what is tried again, what never is, and how much of it
+#[cfg(test)]
 mod routing; // host, path, method, header; most specific first; none is 404
 #[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed

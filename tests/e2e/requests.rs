@@ -216,6 +216,15 @@ async fn bytes_that_are_no_http_get_an_answer_or_a_closed_connection() {
 }
 
 #[tokio::test]
+async fn a_short_request_is_answered_as_soon_as_it_is_whole() {
+    let world = World::new().await;
+    refused(&world, "GET / HTTP/1.1\r\n\r\n", &[400]).await;
+    let mut raw = Raw::connect(world.proxy.address()).await;
+    raw.send("GET / HTTP/1.1\r\nhost:a\r\n\r\n").await;
+    assert_eq!(raw.answer().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_client_that_expects_a_continue_gets_it_before_it_sends() {
     let world = World::new().await;
     let mut raw = Raw::connect(world.proxy.address()).await;

@@ -1,0 +1,107 @@
+//! What is tried again, what never is, and how much of it there may be.
+
+use crate::world::World;
+use bytes::Bytes;
+use harness::client::Reply;
+use harness::load::{self, Plan, Progress};
+use harness::upstream::Speech;
+use harness::upstream::answer::{bad_gateway, missing_token, outcome};
+use harness::upstream::ledger::MARKER;
+use harness::upstream::script::{Behaviour, Order};
+use http::Request;
+use std::sync::Arc;
+
+/// Sends one marked request while Virginia executes and then resets; tells the answer and the executions.
+async fn after_an_ambiguous_end(line: &str, header: Option<(&str, &str)>) -> (Reply, u32) {
+    let world = World::new().await;
+    world.virginia.obey(Order::after(Behaviour::ResetBefore));
+    let (method, path) = line.split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(path).header(MARKER, "once");
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    let reply = world.client().send(request.body(Bytes::from("{}")).unwrap()).await.unwrap();
+    (reply, world.executed("once"))
+}
+
+#[tokio::test]
+async fn what_reads_or_is_idempotent_is_repeated_after_an_ambiguous_end() {
+    for (line, header) in [
+        ("GET /Patient/1", None),
+        ("POST /Patient/_search", None),
+        ("DELETE /Patient/1", None),
+        ("PUT /Patient/1", Some(("if-match", "W/\"1\""))),
+    ] {
+        let (reply, executed) = after_an_ambiguous_end(line, header).await;
+        assert!(reply.status < 300, "{line}: {}", reply.status);
+        assert_eq!(executed, 2, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_take_effect_twice_is_never_repeated_after_an_ambiguous_end() {
+    for (line, header) in [
+        ("POST /Patient", None),
+        ("POST /", None),
+        ("POST /Patient/1/$process", None),
+        ("PUT /Patient/1", None),
+        ("PATCH /Patient/1", None),
+        // Without a shared record store a condition holds in one region only.
+        ("POST /Patient", Some(("if-none-exist", "identifier=1"))),
+    ] {
+        let (reply, executed) = after_an_ambiguous_end(line, header).await;
+        assert_eq!((reply.status, executed), (502, 1), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_conditional_create_is_repeated_inside_one_data_domain() {
+    let domain = |setup: harness::setup::Setup, _: &_| {
+        setup.upstream(0, "data_domain: one").upstream(1, "data_domain: one")
+    };
+    let world = World::with(Speech::Http1, domain).await;
+    world.virginia.obey(Order::after(Behaviour::ResetBefore));
+    let create = Request::post("/Patient").header("if-none-exist", "identifier=1");
+    let reply = world.client().send(create.body(Bytes::from("{}")).unwrap()).await.unwrap();
+    assert_eq!((reply.status, reply.attempts()), (201, 2));
+}
+
+#[tokio::test]
+async fn the_last_attempt_forwards_what_the_upstream_said() {
+    let world = World::new().await;
+    for (answer, status) in [(bad_gateway(), 502), (outcome(503, "transient"), 503)] {
+        world.virginia.obey(Order::before(Behaviour::Say(answer.clone())));
+        world.ohio.obey(Order::before(Behaviour::Say(answer.clone())));
+        let reply = world.client().get("/Patient/1").await;
+        assert_eq!((reply.status, &reply.body), (status, &answer.body));
+        assert!((2..=3).contains(&reply.attempts()), "{}", reply.attempts());
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_no_gateway_knows_is_a_404_in_fhir() {
+    let world = World::new().await;
+    world.virginia.obey(Order::before(Behaviour::Say(missing_token())));
+    world.ohio.obey(Order::before(Behaviour::Say(missing_token())));
+    let reply = world.client().get("/Nothing").await;
+    assert_eq!((reply.status, reply.attempts()), (404, 2));
+    assert_eq!(reply.json()["resourceType"], "OperationOutcome");
+    assert_eq!(world.proxy.ejections(), 0);
+}
+
+#[tokio::test]
+async fn a_storm_of_failures_is_not_fed_by_retries() {
+    let world = World::new().await;
+    let sick = Order::before(Behaviour::Say(outcome(503, "transient")));
+    world.virginia.obey(sick.clone());
+    world.ohio.obey(sick);
+    let make = |index| Request::get(format!("/Patient/{index}")).body(Bytes::new()).unwrap();
+    let (requests, rate) = (600, 200);
+    let plan = Plan { requests, rate, connections: 16, make: Arc::new(make) };
+    let samples = load::run(&world.proxy.target(), &plan, &Progress::default()).await;
+    assert!(samples.iter().all(|sample| sample.result.as_ref().is_ok_and(|reply| reply.status == 503)));
+    // 20 % of traffic, 3 each second, and the 20 that were saved up; two more seconds for a slow machine.
+    let seconds = requests / rate as usize + 2;
+    let allowed = requests + requests / 5 + 3 * seconds + 20;
+    assert!(world.seen() <= allowed, "{} attempts for {requests} requests, allowed {allowed}", world.seen());
+}
