@@ -54,7 +54,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     match config::load(path) {
         Err(problems) => {
-            write!(std::io::stderr().lock(), "{problems}")?;
+            writeln!(std::io::stderr().lock(), "{problems}")?;
             Ok(ExitCode::from(EX_CONFIG))
         }
         Ok(config) => {
@@ -76,7 +76,7 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            write!(std::io::stderr().lock(), "{problems}")?;
+            writeln!(std::io::stderr().lock(), "{problems}")?;
             Ok(ExitCode::from(EX_CONFIG))
         }
     }

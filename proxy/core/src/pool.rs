@@ -132,6 +132,8 @@ pub struct Pool {
     turn: RoundRobin,
     budget: RetryBudget,
     panic: bool,
+    /// Upstreams that are not healthy: while there are none, no choice looks for one.
+    unwell: usize,
     events: Vec<PoolEvent>,
 }
 
@@ -145,6 +147,7 @@ impl Pool {
             turn: RoundRobin::new(upstreams.len()),
             budget: RetryBudget::new(spec.retry.budget, now),
             panic: false,
+            unwell: 0,
             events: Vec::new(),
             upstreams,
             spec,
@@ -201,7 +204,8 @@ impl Pool {
     }
 
     fn review_panic(&mut self) {
-        let panic = !self.upstreams.is_empty() && self.healthy() == 0;
+        self.unwell = self.upstreams.len() - self.healthy();
+        let panic = self.unwell > 0 && self.unwell == self.upstreams.len();
         if panic != self.panic {
             self.panic = panic;
             self.events.push(PoolEvent::Panic { on: panic });

@@ -52,7 +52,9 @@ impl Pool {
     /// Chooses an upstream for an attempt; none only when the pool has no upstream. Every choice must be
     /// settled once by [`Pool::settle`].
     pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp) -> Option<Choice> {
-        self.open_probes(now);
+        if self.unwell > 0 {
+            self.open_probes(now);
+        }
         let (upstream, tier) = self.candidate(wish, now)?;
         let held = &mut self.upstreams[upstream];
         held.in_flight += 1;
@@ -90,7 +92,8 @@ impl Pool {
         {
             return Some((index, Tier::Panic));
         }
-        if wish.tried.is_empty()
+        if self.unwell > 0
+            && wish.tried.is_empty()
             && let Some(index) = self.due_probe(wish, now)
         {
             return Some((index, Tier::Probe));
