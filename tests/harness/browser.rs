@@ -1,6 +1,6 @@
 //! A headless Chromium, driven over WebDriver: what a person would see and click.
 
-use crate::client::{Client, Target};
+use crate::client::{Client, PATIENCE, Target};
 use crate::eventually;
 use crate::port::Lease;
 use crate::program::Program;
@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What keeps a browser to itself: no sandbox (a container has none to give), nothing asked of the network.
 const ARGUMENTS: [&str; 10] = [
@@ -68,15 +68,25 @@ impl Browser {
         self.command("url", &json!({ "url": url })).await;
     }
 
-    /// Clicks what a person would call by this text: a button or a link.
+    /// Clicks what a person would call by this text, a button or a link, and waits for the page it leads to.
     ///
     /// # Panics
-    /// When there is none on the page.
+    /// When there is none on the page, or it leads nowhere.
     pub async fn click(&mut self, text: &str) {
         let path = format!("//button[normalize-space()='{text}'] | //a[normalize-space()='{text}']");
         let found = self.command("element", &json!({"using": "xpath", "value": path})).await;
         let element = found[ELEMENT].as_str().expect("an element has an id").to_owned();
+        // A mark that the next page does not bear.
+        self.run("document.documentElement.dataset.left = 'yes'").await;
         self.command(&format!("element/{element}/click"), &json!({})).await;
+        let (start, arrived) = (
+            Instant::now(),
+            "return document.documentElement.dataset.left === undefined
+            && document.readyState === 'complete'",
+        );
+        while self.run(arrived).await != Value::Bool(true) {
+            assert!(start.elapsed() < PATIENCE, "{text:?} leads nowhere");
+        }
     }
 
     /// The text of the page's main heading.
