@@ -42,6 +42,9 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
     });
     let mut fresh = shared.clone();
     fresh.group_key = group.wrapping_add(1);
+    // One request to a connection: when an upstream freezes, the next request finds that out in a handshake,
+    // before anything of it was sent, and not on a shared connection that took its bytes.
+    fresh.options.alpn = ALPN::H1;
     Peer { shared, fresh }
 }
 
