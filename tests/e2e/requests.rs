@@ -107,14 +107,24 @@ async fn a_target_that_is_no_path_is_refused() {
         &[
             "GET * HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET Patient HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
-            "GET /a b HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET /a\tb HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET /a\0b HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET /a\rb HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
-            "GET /\u{e9} HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET  /Patient/1 HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
             "GET /Patient/1\r\nhost: aorta.test\r\n\r\n",
             "GET /Patient/1 HTTP/3.0\r\nhost: aorta.test\r\n\r\n",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_target_that_a_lenient_parser_would_repair_is_refused() {
+    all_refused(
+        &[400],
+        &[
+            "GET /a b HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
+            "GET /\u{e9} HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
         ],
     )
     .await;
