@@ -35,14 +35,15 @@ struct Turn {
 type Turns = BTreeMap<&'static str, Vec<Turn>>;
 
 /// Two upstreams, plain and TLS, in one process.
-struct Upstreams {
+pub(crate) struct Upstreams {
     child: Child,
     plain: [Lease; 2],
     tls: [Lease; 2],
 }
 
 impl Upstreams {
-    async fn start(stage: &Stage) -> anyhow::Result<Self> {
+    /// Starts it.
+    pub(crate) async fn start(stage: &Stage) -> anyhow::Result<Self> {
         let (plain, tls) = ([Lease::take(), Lease::take()], [Lease::take(), Lease::take()]);
         let mut arguments = vec!["respond".to_owned()];
         let mut tell = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
@@ -60,7 +61,8 @@ impl Upstreams {
         Ok(Self { child, plain, tls })
     }
 
-    fn addresses(&self, tls: bool) -> [SocketAddr; 2] {
+    /// Where the two listen.
+    pub(crate) fn addresses(&self, tls: bool) -> [SocketAddr; 2] {
         if tls { self.tls.each_ref().map(Lease::address) } else { self.plain.each_ref().map(Lease::address) }
     }
 }

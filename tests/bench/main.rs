@@ -5,6 +5,7 @@
 //! - [`peers`]: the proxies under test; their configuration is in `peers/`, each line with its reason
 //! - [`cost`]: processor time for each proxied request, in interleaved rounds; [`respond`] is its upstream,
 //!   [`closed_loop`] its client, [`run_time`] its clock
+//! - [`footprint`]: memory at rest and for each idle connection
 //! - [`damage`]: what clients notice when one of two regions fails; [`region`] and [`function`] are its upstreams
 //! - [`report`], [`figures`]: what is printed and kept
 //! - [`child`]: the processes of all this, ended with it
@@ -16,6 +17,7 @@ mod closed_loop;
 mod cost;
 mod damage;
 mod figures;
+mod footprint;
 mod function;
 mod peers;
 mod region;
@@ -116,6 +118,7 @@ async fn bench(flags: &Flags) -> anyhow::Result<()> {
     let mut report = Report::begin(&flags.output, &contenders, flags.quick)?;
     if flags.only != Some(Part::Damage) {
         cost::measure(&stage, flags.quick, &mut report).await?;
+        footprint::measure(&stage, &mut report).await?;
     }
     if flags.only != Some(Part::Cost) {
         damage::measure(&stage, flags.quick, &mut report).await?;

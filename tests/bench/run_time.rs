@@ -22,7 +22,8 @@ pub(crate) fn nanoseconds(pid: u32) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-fn family(root: u32) -> anyhow::Result<Vec<u32>> {
+/// A process and all its descendants.
+pub(crate) fn family(root: u32) -> anyhow::Result<Vec<u32>> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?.path();

@@ -1,0 +1,61 @@
+//! Memory: of each proxy at rest, and for each idle client connection.
+
+use crate::cost::Upstreams;
+use crate::figures::table;
+use crate::peers::{Contender, Proxy, Work};
+use crate::report::Report;
+use crate::run_time::family;
+use crate::stage::Stage;
+use anyhow::Context as _;
+use harness::client::{Client, Target};
+use serde_json::json;
+
+const CONTENDERS: [Contender; 3] = [Contender::Aorta, Contender::Nginx, Contender::Haproxy];
+/// Below the usual limit of 1,024 open files.
+const CONNECTIONS: usize = 800;
+
+/// Measures and reports.
+pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    let upstreams = Upstreams::start(stage).await?;
+    let mut rows = vec![["memory", "at rest, MiB", "idle connection, KiB"].map(ToOwned::to_owned).to_vec()];
+    let mut raw = Vec::new();
+    for contender in CONTENDERS {
+        report.hint(&format!("memory, {}", contender.name()))?;
+        let work = Work::Cost { tls: true };
+        let proxy = Proxy::start(contender, work, upstreams.addresses(true), stage).await?;
+        let rest = kibibytes(proxy.child.pid())?;
+        let mut clients: Vec<Client> =
+            (0..CONNECTIONS).map(|_| Client::new(Target::plain(proxy.address))).collect();
+        // What the first requests make is not an idle connection's: buffers, connections to upstreams.
+        for client in &mut clients[..CONNECTIONS / 4] {
+            client.get("/Patient/P123456").await;
+        }
+        let few = kibibytes(proxy.child.pid())?;
+        for client in &mut clients[CONNECTIONS / 4..] {
+            client.get("/Patient/P123456").await;
+        }
+        let many = kibibytes(proxy.child.pid())?;
+        let each = (many - few) / (CONNECTIONS - CONNECTIONS / 4) as f64;
+        rows.push(vec![contender.name().to_owned(), format!("{:.1}", rest / 1024.0), format!("{each:.1}")]);
+        raw.push(json!({"contender": contender.name(), "rest_kib": rest, "idle_connection_kib": each}));
+    }
+    report.say(&format!(
+        "## Memory\n\nShare of memory (Pss) of all processes of the proxy after its start; and what each of {} more \
+         kept-alive client connections adds once it has had one answer. Kernel buffers not included.\n",
+        CONNECTIONS - CONNECTIONS / 4
+    ))?;
+    report.say(&table(&rows))?;
+    report.keep("memory", json!(raw));
+    Ok(())
+}
+
+/// The proportional set size: pages that several processes share count once.
+fn kibibytes(pid: u32) -> anyhow::Result<f64> {
+    let mut sum = 0.0;
+    for pid in family(pid)? {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("a Pss line")?;
+        sum += line.trim().trim_end_matches(" kB").parse::<f64>()?;
+    }
+    Ok(sum)
+}
