@@ -33,6 +33,7 @@ async fn clients_at_once_still_share_equally() {
     let samples = load::run(&world.proxy.target(), &plan, &Progress::default()).await;
     assert!(samples.iter().all(|sample| sample.result.as_ref().is_ok_and(|reply| reply.status == 200)));
     assert_eq!((world.virginia.count(), world.ohio.count()), (200, 200));
+    world.proxy.access(400).await;
     let attempts = |upstream| {
         let labels = [("upstream", upstream), ("class", "answered")];
         world.proxy.metrics().count("aorta_upstream_attempts_total", &labels)

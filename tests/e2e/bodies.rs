@@ -46,6 +46,7 @@ async fn a_body_one_byte_over_the_limit_goes_out_once_and_is_never_replayed_trun
     assert_eq!((reply.status, reply.attempts()), (403, 1), "what the upstream said is passed on");
     assert_eq!(last_post(&world.virginia).body_hash, hash(&body(LIMIT + 1)));
     assert!(world.ohio.ledger().seen.is_empty(), "nobody else was asked");
+    world.proxy.access(1).await;
     let denied = world.proxy.metrics().count("aorta_retries_denied_total", &[("reason", "body_too_large")]);
     assert_eq!(denied, 1);
 }

@@ -44,6 +44,7 @@ async fn a_500_inside_an_envelope_is_rescued_counted_and_ejects() {
     for _ in 0..20 {
         assert_eq!(client.get("/Patient/1").await.upstream(), "ohio");
     }
+    world.proxy.access(20).await;
     let metrics = world.proxy.metrics();
     let labels = [("upstream", "virginia"), ("kind", "envelope")];
     assert!(metrics.count("aorta_masked_errors_total", &labels) >= 5);

@@ -67,6 +67,7 @@ async fn a_request_that_no_route_takes_is_a_404_and_reaches_nobody() {
     crossroads.check("GET notfhir.test/Patient/1", false, "404").await;
     assert_eq!(crossroads.records.count() + crossroads.other.count(), 0);
     let rejected = [("outcome", "rejected"), ("code_class", "4xx")];
+    crossroads.proxy.access(2).await;
     assert_eq!(crossroads.proxy.metrics().count("aorta_requests_total", &rejected), 2);
 }
 

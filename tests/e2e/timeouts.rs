@@ -33,6 +33,7 @@ async fn a_write_that_ran_out_of_time_is_not_sent_again() {
     assert_eq!(reply.status, 504);
     assert!((250..1200).contains(&reply.took.as_millis()), "{:?}", reply.took);
     assert_eq!(world.seen(), 1);
+    world.proxy.access(1).await;
     let denied = world.proxy.metrics().count("aorta_retries_denied_total", &[("reason", "not_idempotent")]);
     assert_eq!(denied, 1);
 }

@@ -17,6 +17,7 @@ async fn is_served_by_ohio_alone(yaml: &str, virginia: &Upstream, ohio: &Upstrea
     }
     assert_eq!(virginia.count(), 0, "no request byte went to whom we do not trust");
     assert_eq!(ohio.count(), 12);
+    proxy.access(12).await;
     let unsent = [("upstream", "virginia"), ("class", "transport_unsent")];
     assert!(proxy.metrics().count("aorta_upstream_attempts_total", &unsent) >= 3);
 }
