@@ -121,6 +121,8 @@ pub struct PoolConfig {
     pub spec: Arc<PoolSpec>,
     /// The adapter's part of each upstream.
     pub upstreams: Vec<UpstreamConfig>,
+    /// What a hashing policy hashes a request by.
+    pub hash_key: Option<HashKey>,
     /// A Lambda envelope becomes the response it carries.
     pub unwrap_envelope: bool,
     /// What `x-aorta-upstream` tells the client.
@@ -131,6 +133,17 @@ pub struct PoolConfig {
     pub replay_body_max: usize,
     /// Answers are held until complete or until this many bytes.
     pub hold_max: usize,
+}
+
+/// The part of a request that a hashing policy hashes it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    ClientIp,
+    /// This header's first value.
+    Header(HeaderName),
+    /// This cookie's first value.
+    Cookie(String),
 }
 
 /// What `x-aorta-upstream` tells the client.

@@ -84,7 +84,7 @@ async fn step(
     body: &mut Body,
     visit: &mut Visit,
 ) -> Step {
-    let plan = match open.ask(Exchange::choose) {
+    let plan = match open.report(Exchange::choose) {
         Ok(plan) => plan,
         Err(refusal) => return Step::Refuse(refusal),
     };
@@ -211,12 +211,6 @@ impl<'a> Open<'a> {
 
     fn exchange(&mut self) -> &mut Exchange {
         self.exchange.as_mut().expect("only `close` takes it, and `close` takes `self`")
-    }
-
-    fn ask<T>(&mut self, ask: impl FnOnce(&mut Exchange, &mut Pool, Timestamp) -> T) -> T {
-        let call = self.call;
-        let exchange = self.exchange();
-        call.decide(|pool, _| ask(exchange, pool, clock::now()))
     }
 
     fn report<T>(&mut self, tell: impl FnOnce(&mut Exchange, &mut Pool, Timestamp, &mut Rng) -> T) -> T {

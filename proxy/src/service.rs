@@ -155,13 +155,14 @@ impl Proxy {
         let outgoing = Outgoing::new(head, strip, &origin)?;
         let safety = translate::safety(spec, &head.method, head.uri.path(), &head.headers);
         let fhir_expected = translate::expects_fhir(spec, safety, head.uri.path(), &head.headers);
+        let key = pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client));
         let client = translate::client(&head.headers, client);
         let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;
         let call = Call {
             proxy: self,
             pool,
             outgoing: &outgoing,
-            terms: Terms { safety, client, replayable: body.whole },
+            terms: Terms { safety, client, key, replayable: body.whole },
             fhir_expected,
         };
         Ok(engine::run(&call, session, &mut body, visit).await)

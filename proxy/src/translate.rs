@@ -1,8 +1,9 @@
 //! Between Pingora's words and the core's: upstream to peer, request to facts.
 
-use crate::config::UpstreamConfig;
+use crate::config::{HashKey, UpstreamConfig};
 use crate::shape::Media;
 use crate::snapshot::Peer;
+use aorta_core::balance::ring_hash;
 use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
 use http::{HeaderMap, Method, header};
@@ -58,6 +59,24 @@ pub fn client(headers: &HeaderMap, address: Option<std::net::IpAddr>) -> u64 {
     }
 }
 
+/// What a hashing policy hashes this request by: the same in every proxy of a fleet. None without such a part.
+#[must_use]
+pub fn hash_key(by: &HashKey, headers: &HeaderMap, address: Option<std::net::IpAddr>) -> Option<u64> {
+    match by {
+        HashKey::ClientIp => address.map(|address| match address.to_canonical() {
+            std::net::IpAddr::V4(address) => ring_hash::hash(address.octets()),
+            std::net::IpAddr::V6(address) => ring_hash::hash(address.octets()),
+        }),
+        HashKey::Header(name) => headers.get(name).map(|value| ring_hash::hash(value.as_bytes())),
+        HashKey::Cookie(name) => {
+            let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+            let mut pairs =
+                texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+            pairs.find(|(key, _)| key == name).map(|(_, value)| ring_hash::hash(value))
+        }
+    }
+}
+
 /// What repeating this request would do.
 #[must_use]
 pub fn safety(spec: &PoolSpec, method: &Method, path: &str, headers: &HeaderMap) -> Safety {
@@ -86,4 +105,31 @@ pub fn expects_fhir(spec: &PoolSpec, safety: Safety, path: &str, headers: &Heade
 #[must_use]
 pub fn is_held(headers: &HeaderMap) -> bool {
     Media::of(headers).is_judged()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn keyed(by: &HashKey, cookie: &'static str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static(cookie));
+        hash_key(by, &headers, "192.0.2.1".parse().ok())
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_and_its_absence_is_no_key() {
+        let by = HashKey::Cookie("session".to_owned());
+        assert_eq!(keyed(&by, "a=1; session=x; b=2"), Some(ring_hash::hash("x")));
+        assert_eq!(keyed(&by, "sessions=x"), None);
+        assert_eq!(keyed(&HashKey::Header(header::AUTHORIZATION), ""), None);
+    }
+
+    #[test]
+    fn an_address_is_one_key_however_it_is_written() {
+        let key = |address: &str| hash_key(&HashKey::ClientIp, &HeaderMap::new(), address.parse().ok());
+        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
 }

@@ -1,7 +1,9 @@
-//! Nanoseconds per decision: choose an upstream and settle its attempt, and a whole exchange around both.
+//! Nanoseconds per decision, by policy: choose an upstream and settle its attempt, and a whole exchange around
+//! both.
 //!
 //! Plain timing on one thread: the median of several rounds, as a table.
 
+use aorta_core::balance::BalancePolicy;
 use aorta_core::classify::{AnswerFacts, BodyFacts, Class};
 use aorta_core::exchange::{Exchange, Terms};
 use aorta_core::fhir_safety::Safety;
@@ -19,24 +21,26 @@ const TURNS: u32 = 100_000;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 fn main() {
-    println!("{:>10} {:>22} {:>22}", "upstreams", "choose+settle, ns", "whole exchange, ns");
-    for upstreams in [3, 30, 300] {
-        let decision = median_ns(upstreams, decide);
-        let exchange = median_ns(upstreams, exchange);
-        println!("{upstreams:>10} {decision:>22.0} {exchange:>22.0}");
+    println!("{:>14} {:>10} {:>18} {:>20}", "policy", "upstreams", "choose+settle, ns", "whole exchange, ns");
+    for balance in BalancePolicy::ALL {
+        for upstreams in [3, 30, 300] {
+            let decision = median_ns(balance, upstreams, decide);
+            let exchange = median_ns(balance, upstreams, exchange);
+            println!("{:>14} {upstreams:>10} {decision:>18.0} {exchange:>20.0}", balance.name());
+        }
     }
 }
 
 fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-    let wish = Wish { tried: &[], may_probe: true };
-    if let Some(choice) = pool.choose(black_box(wish), now) {
+    let wish = Wish { may_probe: true, key: Some(now.as_micros()), ..Wish::default() };
+    if let Some(choice) = pool.choose(black_box(wish), now, rng) {
         let outcome = Outcome { class: Class::Answered, retry_after: None, client: 1 };
         pool.settle(black_box(choice), outcome, now, rng);
     }
 }
 
 fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-    let terms = Terms { safety: Safety::Safe, client: 1, replayable: true };
+    let terms = Terms { safety: Safety::Safe, client: 1, key: Some(now.as_micros()), replayable: true };
     let facts = AnswerFacts {
         status: 200,
         error_type: None,
@@ -46,14 +50,14 @@ fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
         retry_after: None,
     };
     let mut exchange = Exchange::open(black_box(terms), pool, now);
-    if exchange.choose(pool, now).is_ok() {
+    if exchange.choose(pool, now, rng).is_ok() {
         let _ = black_box(exchange.answered(pool, &facts, true, now, rng));
     }
     black_box(exchange.close(pool, now, rng));
 }
 
-fn median_ns(upstreams: usize, turn: fn(&mut Pool, Timestamp, &mut Rng)) -> f64 {
-    let mut pool = Pool::new(Arc::new(spec(upstreams)), Timestamp::ZERO);
+fn median_ns(balance: BalancePolicy, upstreams: usize, turn: fn(&mut Pool, Timestamp, &mut Rng)) -> f64 {
+    let mut pool = Pool::new(Arc::new(spec(balance, upstreams)), Timestamp::ZERO);
     let mut rng = Rng::with_seed(1);
     let mut now = Timestamp::ZERO;
     let mut rounds: Vec<_> = (0..ROUNDS)
@@ -78,7 +82,7 @@ fn timed(work: impl FnOnce()) -> Duration {
     began.elapsed()
 }
 
-fn spec(upstreams: usize) -> PoolSpec {
+fn spec(balance: BalancePolicy, upstreams: usize) -> PoolSpec {
     let upstream = |index| UpstreamSpec {
         name: format!("region-{index}"),
         weight: NonZeroU32::MIN,
@@ -87,6 +91,7 @@ fn spec(upstreams: usize) -> PoolSpec {
     PoolSpec {
         name: "records".to_owned(),
         upstreams: (0..upstreams).map(upstream).collect(),
+        balance,
         ..PoolSpec::default()
     }
 }

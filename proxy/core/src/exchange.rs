@@ -30,6 +30,8 @@ pub struct Terms {
     pub safety: Safety,
     /// A hash of who the client is: only for telling one client from another.
     pub client: u64,
+    /// What a hashing policy of the pool hashes it by; none when it has no such thing.
+    pub key: Option<u64>,
     /// The whole request body is in memory.
     pub replayable: bool,
 }
@@ -139,13 +141,14 @@ impl Exchange {
     ///
     /// # Errors
     /// The refusal to answer with when nobody can be asked.
-    pub fn choose(&mut self, pool: &mut Pool, now: Timestamp) -> Result<Attempt, Refusal> {
+    pub fn choose(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Result<Attempt, Refusal> {
         let wish = Wish {
             tried: self.attempts.upstreams(),
             may_probe: self.terms.safety == Safety::Safe && self.terms.replayable,
+            key: self.terms.key,
         };
         let choice = match self.phase {
-            Phase::Choosing => pool.choose(wish, now),
+            Phase::Choosing => pool.choose(wish, now, rng),
             _ => None,
         };
         let Some(choice) = choice else { return Err(self.refuse(Refusal::NoUpstream)) };
@@ -279,7 +282,7 @@ impl Exchange {
     fn stream(&mut self, pool: &mut Pool, now: Timestamp) -> Verdict {
         if let Phase::Attempting(choice) = self.phase {
             self.attempts.end_last(Class::Answered, now);
-            self.phase = Phase::Streaming(pool.release_probe(choice));
+            self.phase = Phase::Streaming(pool.streams(choice, now));
         }
         Verdict::Forward
     }

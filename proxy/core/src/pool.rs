@@ -9,7 +9,7 @@ mod settle;
 pub use choose::{Choice, Tier, Wish};
 pub use settle::{CheckResult, Outcome};
 
-use crate::balance::round_robin::RoundRobin;
+use crate::balance::{BalancePolicy, Balancer};
 use crate::classify::Dialect;
 use crate::outlier::{EjectReason, PassiveHealth};
 use crate::retry::RetryPolicy;
@@ -26,6 +26,8 @@ pub struct PoolSpec {
     pub name: String,
     /// Whom it asks.
     pub upstreams: Vec<UpstreamSpec>,
+    /// Who is asked next among those that may be.
+    pub balance: BalancePolicy,
     /// How they answer.
     pub dialect: Dialect,
     /// They speak FHIR.
@@ -129,7 +131,7 @@ pub enum PoolEvent {
 pub struct Pool {
     spec: Arc<PoolSpec>,
     upstreams: Vec<Upstream>,
-    turn: RoundRobin,
+    balancer: Balancer,
     budget: RetryBudget,
     panic: bool,
     /// Upstreams that are not healthy: while there are none, no choice looks for one.
@@ -144,7 +146,7 @@ impl Pool {
         let upstreams: Vec<_> =
             spec.upstreams.iter().map(|upstream| Upstream::new(upstream.clone(), now)).collect();
         Self {
-            turn: RoundRobin::new(upstreams.len()),
+            balancer: Balancer::new(spec.balance, upstreams.iter().map(Upstream::name)),
             budget: RetryBudget::new(spec.retry.budget, now),
             panic: false,
             unwell: 0,

@@ -1,5 +1,6 @@
 //! One upstream's live state: what it is doing, how it has done, and whether it may be asked.
 
+use crate::balance::peak_ewma::Latency;
 use crate::outlier::{EjectReason, Outlier};
 use crate::time::Timestamp;
 use std::num::NonZeroU32;
@@ -112,6 +113,8 @@ pub struct Upstream {
     pub(crate) skip_until: Timestamp,
     pub(crate) bias_until: Timestamp,
     pub(crate) in_flight: u32,
+    /// Fed only under the policy that asks for it.
+    pub(crate) latency: Latency,
 }
 
 impl Upstream {
@@ -129,6 +132,7 @@ impl Upstream {
             skip_until: Timestamp::ZERO,
             bias_until: Timestamp::ZERO,
             in_flight: 0,
+            latency: Latency::new(now),
         }
     }
 

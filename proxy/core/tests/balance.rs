@@ -1,4 +1,12 @@
-//! What smooth weighted turn-taking promises, for any weights and any comings and goings.
+//! What the policies promise, for any weights and any comings and goings: here smooth weighted turn-taking, in
+//! the modules what all policies share and what the others promise alone.
+
+#[path = "balance/by_load.rs"]
+mod by_load;
+#[path = "balance/every_policy.rs"]
+mod every_policy;
+#[path = "balance/ring_hash.rs"]
+mod ring_hash;
 
 use aorta_core::balance::round_robin::RoundRobin;
 use proptest::collection::vec;

@@ -1,5 +1,6 @@
 //! What the file means: walks the tree by the table of keys and builds a [`Config`], or reports every mistake.
 
+mod balance;
 mod listener;
 mod names;
 mod pool;

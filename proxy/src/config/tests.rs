@@ -1,5 +1,6 @@
 //! The configuration's promises: each test feeds a file and compares every line an operator would read.
 
+mod balance;
 mod bounds;
 mod files;
 mod hostile;

@@ -70,11 +70,11 @@ impl Desk {
     }
 
     fn open(&mut self, safety: Safety) -> Exchange {
-        Exchange::open(Terms { safety, client: 1, replayable: true }, &mut self.pool, self.now)
+        Exchange::open(Terms { safety, client: 1, key: None, replayable: true }, &mut self.pool, self.now)
     }
 
     fn choose(&mut self, exchange: &mut Exchange) -> Attempt {
-        exchange.choose(&mut self.pool, self.now).unwrap()
+        exchange.choose(&mut self.pool, self.now, &mut self.rng).unwrap()
     }
 
     fn judge(&mut self, exchange: &mut Exchange, came: Came) -> Verdict {

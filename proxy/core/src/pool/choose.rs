@@ -1,16 +1,20 @@
 //! Who is asked next.
 
 use super::{Pool, PoolEvent};
+use crate::balance::{BalancePolicy, Candidate, Circumstances};
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
+use fastrand::Rng;
 
 /// What the exchange brings to the choice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
     /// Upstreams this request has asked already, in order.
     pub tried: &'a [usize],
     /// This request can be rescued if the upstream fails it, so it may be the probe.
     pub may_probe: bool,
+    /// What a hashing policy hashes it by.
+    pub key: Option<u64>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -38,6 +42,8 @@ pub struct Choice {
     /// Why.
     pub tier: Tier,
     pub(super) epoch: u32,
+    /// When it was made; none once the upstream's latency is known.
+    pub(super) since: Option<Timestamp>,
 }
 
 impl Choice {
@@ -51,11 +57,11 @@ impl Choice {
 impl Pool {
     /// Chooses an upstream for an attempt; none only when the pool has no upstream. Every choice must be
     /// settled once by [`Pool::settle`].
-    pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp) -> Option<Choice> {
+    pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<Choice> {
         if self.unwell > 0 {
             self.open_probes(now);
         }
-        let (upstream, tier) = self.candidate(wish, now)?;
+        let (upstream, tier) = self.candidate(wish, now, rng)?;
         let held = &mut self.upstreams[upstream];
         held.in_flight += 1;
         held.probed_at = if tier == Tier::Probe { now } else { held.probed_at };
@@ -64,11 +70,13 @@ impl Pool {
         {
             *busy = true;
         }
-        Some(Choice { upstream, tier, epoch: held.epoch })
+        Some(Choice { upstream, tier, epoch: held.epoch, since: Some(now) })
     }
 
-    /// The probe has its answer's head: what follows may stream for hours, so the next probe need not wait.
-    pub(crate) fn release_probe(&mut self, choice: Choice) -> Choice {
+    /// The attempt has its answer's head: what follows may stream for hours, so the next probe need not wait,
+    /// and how long it takes says nothing about the upstream's speed.
+    pub(crate) fn streams(&mut self, choice: Choice, now: Timestamp) -> Choice {
+        self.time(choice, now);
         if let Some(held) = self.upstreams.get_mut(choice.upstream)
             && choice.is_probe()
             && held.epoch == choice.epoch
@@ -76,7 +84,17 @@ impl Pool {
         {
             *busy = false;
         }
-        Choice { tier: Tier::LastResort, ..choice }
+        Choice { tier: Tier::LastResort, since: None, ..choice }
+    }
+
+    /// Books how long an answer took.
+    pub(super) fn time(&mut self, choice: Choice, now: Timestamp) {
+        if self.spec.balance == BalancePolicy::PeakEwma
+            && let Some(since) = choice.since
+            && let Some(held) = self.upstreams.get_mut(choice.upstream)
+        {
+            held.latency.answered(now.since(since), now);
+        }
     }
 
     /// Somebody who was not tried yet could be asked.
@@ -84,11 +102,12 @@ impl Pool {
         (0..self.upstreams.len()).any(|index| !tried.contains(&index))
     }
 
-    fn candidate(&mut self, wish: Wish<'_>, now: Timestamp) -> Option<(usize, Tier)> {
+    fn candidate(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<(usize, Tier)> {
+        let mut about = Circumstances { now, key: wish.key, rng };
         let untried = |index: usize| !wish.tried.contains(&index);
         let willing = |upstream: &Upstream| now >= upstream.skip_until;
         if self.panic
-            && let Some(index) = self.pick(now, |index, held| untried(index) && willing(held))
+            && let Some(index) = self.pick(&mut about, |index, held| untried(index) && willing(held))
         {
             return Some((index, Tier::Panic));
         }
@@ -99,27 +118,33 @@ impl Pool {
             return Some((index, Tier::Probe));
         }
         let rotation = |held: &Upstream| held.health.in_rotation();
-        if let Some(index) = self.pick(now, |i, held| untried(i) && rotation(held) && willing(held)) {
+        if let Some(index) = self.pick(&mut about, |i, held| untried(i) && rotation(held) && willing(held)) {
             return Some((index, Tier::Rotation));
         }
-        if let Some(index) = self.pick(now, |i, held| untried(i) && rotation(held)) {
+        if let Some(index) = self.pick(&mut about, |i, held| untried(i) && rotation(held)) {
             return Some((index, Tier::Throttled));
         }
-        if let Some(index) = self.pick(now, |i, _| untried(i)) {
+        if let Some(index) = self.pick(&mut about, |i, _| untried(i)) {
             return Some((index, Tier::LastResort));
         }
         let again = self.again(wish.tried);
         again.map(|index| (index, Tier::Again))
     }
 
-    fn pick(&mut self, now: Timestamp, eligible: impl Fn(usize, &Upstream) -> bool) -> Option<usize> {
-        let candidates = self
-            .upstreams
-            .iter()
-            .enumerate()
-            .filter(|(index, held)| eligible(*index, held))
-            .map(|(index, held)| (index, held.effective_weight(now)));
-        self.turn.pick(candidates)
+    fn pick(
+        &mut self,
+        about: &mut Circumstances<'_>,
+        eligible: impl Fn(usize, &Upstream) -> bool + Copy,
+    ) -> Option<usize> {
+        let now = about.now;
+        let eligible = self.upstreams.iter().enumerate().filter(move |(index, held)| eligible(*index, held));
+        let candidates = eligible.map(move |(index, held)| Candidate {
+            index,
+            weight: held.effective_weight(now),
+            in_flight: held.in_flight,
+            latency: held.latency,
+        });
+        self.balancer.pick(candidates, about)
     }
 
     /// One that stands in rotation if there is any, and among those the one asked longest ago.

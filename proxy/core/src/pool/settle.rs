@@ -1,6 +1,7 @@
 //! What an attempt taught the pool: ejection, probation, readmission.
 
 use super::{Choice, Guard, Pool, PoolEvent, Tier};
+use crate::balance::BalancePolicy;
 use crate::classify::{Class, Evidence};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
@@ -58,7 +59,13 @@ impl Pool {
         if !current {
             return;
         }
-        match outcome.class.evidence() {
+        let evidence = outcome.class.evidence();
+        if evidence == Evidence::Success {
+            self.time(choice, now);
+        } else if self.spec.balance == BalancePolicy::PeakEwma && evidence != Evidence::None {
+            self.upstreams[choice.upstream].latency.failed(now);
+        }
+        match evidence {
             Evidence::Success => self.on_success(choice.upstream, now, rng),
             Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),
             Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),

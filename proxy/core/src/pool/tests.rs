@@ -10,8 +10,8 @@ use fastrand::Rng;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-const READ: Wish<'static> = Wish { tried: &[], may_probe: true };
-const WRITE: Wish<'static> = Wish { tried: &[], may_probe: false };
+const READ: Wish<'static> = Wish { tried: &[], may_probe: true, key: None };
+const WRITE: Wish<'static> = Wish { tried: &[], may_probe: false, key: None };
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -46,13 +46,13 @@ impl Yard {
     }
 
     fn choose(&mut self, wish: Wish<'_>) -> Choice {
-        self.pool.choose(wish, self.now).unwrap()
+        self.pool.choose(wish, self.now, &mut self.rng).unwrap()
     }
 
     /// An attempt at this very upstream: everybody else was tried.
     fn direct(&mut self, upstream: usize) -> Choice {
         let others: Vec<_> = (0..self.pool.upstreams.len()).filter(|&other| other != upstream).collect();
-        self.choose(Wish { tried: &others, may_probe: false })
+        self.choose(Wish { tried: &others, ..WRITE })
     }
 
     fn settle(&mut self, choice: Choice, class: Class) {

@@ -109,7 +109,7 @@ impl Traffic {
         Request {
             id,
             arrived: now,
-            terms: Terms { safety, client, replayable: !unkept },
+            terms: Terms { safety, client, key: Some(client), replayable: !unkept },
             bad_key: client < self.bad_keys,
             streams,
         }

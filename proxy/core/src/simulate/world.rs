@@ -101,7 +101,9 @@ impl<'a> World<'a> {
 
     fn choose(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let Ok(attempt) = live.exchange.choose(&mut self.pool, self.now) else { return self.close(id) };
+        let Ok(attempt) = live.exchange.choose(&mut self.pool, self.now, &mut self.core) else {
+            return self.close(id);
+        };
         let sky = &self.skies[attempt.upstream];
         let effect = fate(sky, live.request.bad_key, self.now, &mut self.weather);
         let at = self.now + takes(effect, sky, &attempt, &mut self.weather);

@@ -1,5 +1,6 @@
 //! A scenario from a seed: any pool, any policy, any weather.
 
+use aorta_core::balance::BalancePolicy;
 use aorta_core::bounds::Ratio;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::PassiveHealth;
@@ -39,6 +40,7 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
     PoolSpec {
         name: "records".to_owned(),
         upstreams: upstreams((0..count).map(|_| rng.u32(1..=10))),
+        balance: *rng.choice(BalancePolicy::ALL.iter()).expect("there are policies"),
         dialect: Dialect::ApiGateway,
         fhir: true,
         check_configured: rng.bool(),

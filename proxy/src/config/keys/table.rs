@@ -146,7 +146,11 @@ static MATCH: [Key; 4] = [
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 static POOL: [Key; 10] = [
-    live("balance", Kind::Choice { words: &["round_robin"], default: "round_robin" }, "Who is asked next."),
+    live(
+        "balance",
+        Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
+        "Who is asked next among those in rotation; weights are shares for every policy.",
+    ),
     live(
         "dialect",
         Kind::Choice { words: &["http", "api_gateway"], default: "http" },
@@ -173,6 +177,18 @@ static POOL: [Key; 10] = [
     live("retry", Kind::Block(&RETRY), "When a request is tried again."),
     live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
 ];
+
+static BALANCE: [Key; 1] = [live(
+    "ring_hash",
+    Kind::OptionalBlock(&RING_HASH),
+    "The same upstream for the same key, unless it carries a quarter more than its share.",
+)];
+
+static RING_HASH: [Key; 1] = [live(
+    "key",
+    text("client_ip", "header:x-tenant"),
+    "`client_ip`, `header:NAME` or `cookie:NAME`; a request without it goes to any upstream.",
+)];
 
 static UPSTREAM: [Key; 7] = [
     live("name", required("virginia"), "Its identity: health survives a reload under this name."),

@@ -1,5 +1,6 @@
 //! Pools: what the core decides by, and what the adapter needs beside it.
 
+use super::balance::balance;
 use super::names::check_name;
 use super::upstream::upstreams;
 use super::url::check_path;
@@ -34,8 +35,7 @@ pub(super) fn pools(root: &Block<'_>, outside: &Outside<'_>) -> Vec<PoolConfig> 
 }
 
 fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig {
-    // One balance so far; reading it reports every other.
-    let _: &str = block.choice("balance");
+    let (balance, hash_key) = balance(block);
     let (specs, upstreams): (Vec<_>, Vec<_>) = upstreams(block, outside).into_iter().unzip();
     let check = block.optional_block("active_health").map(|block| active_health(&block));
     let retry = block.block("retry");
@@ -43,6 +43,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     let spec = PoolSpec {
         name: name.text.to_owned(),
         upstreams: specs,
+        balance,
         dialect: if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http },
         fhir: block.flag("fhir"),
         check_configured: check.is_some(),
@@ -58,6 +59,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     PoolConfig {
         spec: Arc::new(spec),
         upstreams,
+        hash_key,
         unwrap_envelope: block.flag("unwrap_envelope"),
         reveal_upstream,
         check,

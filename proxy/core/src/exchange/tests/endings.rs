@@ -59,7 +59,10 @@ fn a_stream_that_breaks_is_not_retried_and_counts() {
     for _ in 0..3 {
         let mut exchange = streaming(&mut desk);
         exchange.broke(&mut desk.pool, desk.now, &mut desk.rng);
-        assert!(exchange.choose(&mut desk.pool, desk.now).is_err(), "tried again after the commit");
+        assert!(
+            exchange.choose(&mut desk.pool, desk.now, &mut desk.rng).is_err(),
+            "tried again after the commit"
+        );
         let receipt = desk.close(exchange);
         assert_eq!(receipt.denial, Some(Denial::ResponseStarted));
         assert_eq!(receipt.attempts.last().unwrap().class, Class::Broken);

@@ -133,7 +133,7 @@ fn a_pool_of_one_is_asked_again() {
 fn an_empty_pool_refuses() {
     let mut desk = Desk::new(spec(0));
     let mut exchange = desk.open(Safety::Safe);
-    assert_eq!(exchange.choose(&mut desk.pool, desk.now), Err(Refusal::NoUpstream));
+    assert_eq!(exchange.choose(&mut desk.pool, desk.now, &mut desk.rng), Err(Refusal::NoUpstream));
     assert_eq!(desk.close(exchange).end, End::Refused(Refusal::NoUpstream));
 }
 

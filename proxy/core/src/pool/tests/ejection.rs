@@ -203,6 +203,6 @@ fn a_last_resort_that_serves_is_readmitted() {
 #[test]
 fn an_empty_pool_has_nobody_and_no_panic() {
     let mut yard = Yard::new(0);
-    assert_eq!(yard.pool.choose(READ, yard.now), None);
+    assert_eq!(yard.pool.choose(READ, yard.now, &mut yard.rng), None);
     assert!(!yard.pool.in_panic());
 }

@@ -112,7 +112,7 @@ fn a_write_probes_only_when_no_read_did_for_one_more_ejection() {
 #[test]
 fn a_retry_never_probes() {
     let mut yard = probing(3);
-    let choice = yard.choose(Wish { tried: &[1], may_probe: true });
+    let choice = yard.choose(Wish { tried: &[1], ..READ });
     assert_eq!((choice.upstream, choice.tier), (2, Tier::Rotation));
 }
 
