@@ -3,6 +3,7 @@
 //! A web page in an operator's browser can send requests to loopback too, so the Host must be an address or
 //! `localhost`, and a request that names an Origin is refused.
 
+use crate::clock;
 use crate::metrics;
 use crate::service::Proxy;
 use crate::snapshot::LivePool;
@@ -78,7 +79,7 @@ fn show(live: &LivePool) -> Value {
             .map(|(core, adapter)| {
                 json!({
                     "name": core.name(),
-                    "state": core.health().name(),
+                    "state": core.state(clock::now()),
                     "in_flight": core.in_flight(),
                     "addresses": adapter.addresses(),
                 })

@@ -86,6 +86,7 @@ fn spec(balance: BalancePolicy, upstreams: usize) -> PoolSpec {
     let upstream = |index| UpstreamSpec {
         name: format!("region-{index}"),
         weight: NonZeroU32::MIN,
+        priority: 0,
         data_domain: String::new(),
     };
     PoolSpec {

@@ -10,7 +10,8 @@
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
 //! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
-//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`]: who is asked next, and who is out.
+//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`]: who is asked next, who is out, and how
+//!    one comes back.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means.
 //! 7. [`retry`]: whether the request may be tried again, and when.
 //! 8. [`receipt`]: what is booked when the exchange closes.
@@ -27,6 +28,7 @@ pub mod receipt;
 pub mod retry;
 pub mod route;
 pub mod simulate;
+pub mod slow_start;
 pub mod time;
 pub mod timeout;
 pub mod upstream;

@@ -14,6 +14,7 @@ use crate::classify::Dialect;
 use crate::outlier::{EjectReason, PassiveHealth};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::RetryBudget;
+use crate::slow_start::SlowStart;
 use crate::time::Timestamp;
 use crate::timeout::Timeouts;
 use crate::upstream::{Health, Upstream, UpstreamSpec};
@@ -36,6 +37,8 @@ pub struct PoolSpec {
     pub check_configured: bool,
     /// When an upstream is out.
     pub passive_health: PassiveHealth,
+    /// How an upstream comes back.
+    pub slow_start: SlowStart,
     /// When a request is tried again.
     pub retry: RetryPolicy,
     /// How long things may take.
@@ -132,6 +135,8 @@ pub struct Pool {
     spec: Arc<PoolSpec>,
     upstreams: Vec<Upstream>,
     balancer: Balancer,
+    /// The priorities there are, lowest first.
+    levels: Vec<u32>,
     budget: RetryBudget,
     panic: bool,
     /// Upstreams that are not healthy: while there are none, no choice looks for one.
@@ -145,9 +150,13 @@ impl Pool {
     pub fn new(spec: Arc<PoolSpec>, now: Timestamp) -> Self {
         let upstreams: Vec<_> =
             spec.upstreams.iter().map(|upstream| Upstream::new(upstream.clone(), now)).collect();
+        let mut levels: Vec<_> = spec.upstreams.iter().map(|upstream| upstream.priority).collect();
+        levels.sort_unstable();
+        levels.dedup();
         Self {
             balancer: Balancer::new(spec.balance, upstreams.iter().map(Upstream::name)),
             budget: RetryBudget::new(spec.retry.budget, now),
+            levels,
             panic: false,
             unwell: 0,
             events: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::balance::peak_ewma::Latency;
 use crate::outlier::{EjectReason, Outlier};
+use crate::slow_start::Ramp;
 use crate::time::Timestamp;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct UpstreamSpec {
     pub name: String,
     /// Its share of the pool's requests.
     pub weight: NonZeroU32,
+    /// A higher number takes traffic only when lower ones cannot.
+    pub priority: u32,
     /// Upstreams with the same non-empty name here share one record store.
     pub data_domain: String,
 }
@@ -52,8 +55,8 @@ pub enum Health {
 }
 
 impl Health {
-    /// Every state's name, for one-hot series.
-    pub const NAMES: [&'static str; 4] = ["healthy", "degraded", "ejected", "probing"];
+    /// Every state's name, for one-hot series; `warming` is a healthy one's slow start ([`Upstream::state`]).
+    pub const NAMES: [&'static str; 5] = ["healthy", "warming", "degraded", "ejected", "probing"];
 
     /// A stable name for logs and metrics.
     #[must_use]
@@ -112,6 +115,7 @@ pub struct Upstream {
     pub(crate) probed_at: Timestamp,
     pub(crate) skip_until: Timestamp,
     pub(crate) bias_until: Timestamp,
+    pub(crate) ramp: Ramp,
     pub(crate) in_flight: u32,
     /// Fed only under the policy that asks for it.
     pub(crate) latency: Latency,
@@ -131,6 +135,7 @@ impl Upstream {
             probed_at: now,
             skip_until: Timestamp::ZERO,
             bias_until: Timestamp::ZERO,
+            ramp: Ramp::default(),
             in_flight: 0,
             latency: Latency::new(now),
         }
@@ -146,6 +151,27 @@ impl Upstream {
     #[must_use]
     pub const fn health(&self) -> Health {
         self.health
+    }
+
+    /// The name of its state: its health's, or `warming` while a healthy one comes back to its whole weight.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        let warms = self.health == Health::Healthy && !self.ramp.is_over(now);
+        if warms { "warming" } else { self.health.name() }
+    }
+
+    /// A higher number takes traffic only when lower ones cannot.
+    #[must_use]
+    pub const fn priority(&self) -> u32 {
+        self.spec.priority
+    }
+
+    /// The share of its weight that it can carry now, in per cent: less while it warms up, and half of that
+    /// while the application asks for less.
+    #[must_use]
+    pub fn strength(&self, now: Timestamp) -> u32 {
+        let percent = self.ramp.percent(now);
+        if now < self.bias_until { percent / 2 } else { percent }
     }
 
     /// Attempts that are out.
@@ -172,6 +198,7 @@ impl Upstream {
         self.epoch = self.epoch.wrapping_add(1);
         self.outlier.clear();
         self.suspicion = Suspicion::None;
+        self.ramp = Ramp::default();
     }
 
     /// Old ejections are forgiven one by one while the upstream stays healthy.
@@ -183,9 +210,8 @@ impl Upstream {
         self.ejections = self.ejections.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX));
     }
 
-    /// Twice the weight, or once while the application asks for less: halves stay whole numbers.
+    /// Its weight in hundredths, so that every strength is a whole number and never zero.
     pub(crate) fn effective_weight(&self, now: Timestamp) -> u32 {
-        let doubled = self.spec.weight.get().saturating_mul(2);
-        if now < self.bias_until { doubled / 2 } else { doubled }
+        self.spec.weight.get().saturating_mul(self.strength(now))
     }
 }

@@ -70,6 +70,7 @@ fn a_good_file_is_good() {
 fn a_key_that_is_left_out_has_the_default_of_the_core() {
     let spec = &good(GOOD).pools[0].spec;
     assert_eq!(spec.passive_health, aorta_core::outlier::PassiveHealth::default());
+    assert_eq!(spec.slow_start, aorta_core::slow_start::SlowStart::default());
     assert_eq!(spec.retry, aorta_core::retry::RetryPolicy::default());
     assert_eq!(spec.timeouts, aorta_core::timeout::Timeouts::default());
     assert_eq!(spec.dialect, aorta_core::classify::Dialect::default());

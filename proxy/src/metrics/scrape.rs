@@ -50,7 +50,7 @@ fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream) {
     let f = &metrics.families;
     let labels = [pool, upstream.name()];
     for state in Health::NAMES {
-        let on = f64::from(u8::from(state == upstream.health().name()));
+        let on = f64::from(u8::from(state == upstream.state(clock::now())));
         f.state.with_label_values(&[pool, upstream.name(), state]).set(on);
     }
     let until = match upstream.health() {

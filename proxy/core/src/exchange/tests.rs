@@ -45,6 +45,7 @@ fn spec(upstreams: usize) -> PoolSpec {
     let upstream = |index| UpstreamSpec {
         name: format!("region-{index}"),
         weight: NonZeroU32::MIN,
+        priority: 0,
         data_domain: String::new(),
     };
     PoolSpec {

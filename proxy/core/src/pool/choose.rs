@@ -107,7 +107,8 @@ impl Pool {
         let untried = |index: usize| !wish.tried.contains(&index);
         let willing = |upstream: &Upstream| now >= upstream.skip_until;
         if self.panic
-            && let Some(index) = self.pick(&mut about, |index, held| untried(index) && willing(held))
+            // Whom to prefer is a question among the healthy: here everybody is eligible.
+            && let Some(index) = self.pick_any(&mut about, |index, held| untried(index) && willing(held))
         {
             return Some((index, Tier::Panic));
         }
@@ -131,7 +132,47 @@ impl Pool {
         again.map(|index| (index, Tier::Again))
     }
 
+    /// One of the eligible, of the lowest priority that carries the request.
     fn pick(
+        &mut self,
+        about: &mut Circumstances<'_>,
+        eligible: impl Fn(usize, &Upstream) -> bool + Copy,
+    ) -> Option<usize> {
+        if self.levels.len() < 2 {
+            return self.pick_any(about, eligible);
+        }
+        let level = self.level(about, eligible)?;
+        self.pick_any(about, |index, held| held.spec.priority == level && eligible(index, held))
+    }
+
+    /// The lowest priority that carries this request.
+    ///
+    /// A group carries everything while one of its eligible members is at full strength, and otherwise as much
+    /// as its strongest: what a warming region, or one whose application asks for less, does not take spills
+    /// over. One lost region of two does not make the rest spill: with two to four regions a share computed
+    /// from weights would send half of all requests across the continent although the remaining region may
+    /// well carry them, and behind API Gateway it scales. Whether it does it says itself: by a throttle,
+    /// which takes it out of the eligible for a moment, and only then and so long the next group serves.
+    fn level(
+        &self,
+        about: &mut Circumstances<'_>,
+        eligible: impl Fn(usize, &Upstream) -> bool,
+    ) -> Option<u32> {
+        let mut weaker = None;
+        for &level in &self.levels {
+            let members = self.upstreams.iter().enumerate();
+            let members =
+                members.filter(|(index, held)| held.spec.priority == level && eligible(*index, held));
+            match members.map(|(_, held)| held.strength(about.now)).max() {
+                None => {}
+                Some(strength) if strength >= 100 || about.rng.u32(0..100) < strength => return Some(level),
+                Some(_) => weaker = weaker.or(Some(level)),
+            }
+        }
+        weaker
+    }
+
+    fn pick_any(
         &mut self,
         about: &mut Circumstances<'_>,
         eligible: impl Fn(usize, &Upstream) -> bool + Copy,

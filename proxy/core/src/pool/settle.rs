@@ -4,6 +4,7 @@ use super::{Choice, Guard, Pool, PoolEvent, Tier};
 use crate::balance::BalancePolicy;
 use crate::classify::{Class, Evidence};
 use crate::outlier::EjectReason;
+use crate::slow_start::Ramp;
 use crate::time::Timestamp;
 use crate::upstream::{Health, Suspicion};
 use fastrand::Rng;
@@ -128,7 +129,14 @@ impl Pool {
     }
 
     fn readmit(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
-        self.upstreams[upstream].enter(Health::Healthy, now);
+        let alone = self.healthy() == 0;
+        let held = &mut self.upstreams[upstream];
+        let was_out = !held.health.in_rotation();
+        held.enter(Health::Healthy, now);
+        // Somebody must carry the rest meanwhile.
+        if was_out && !alone {
+            held.ramp = Ramp::begin(self.spec.slow_start, now);
+        }
         self.events.push(PoolEvent::Readmitted { upstream });
         self.review_panic();
         // Whoever was kept only because nobody healthy was left is not needed any more.

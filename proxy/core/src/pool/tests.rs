@@ -1,5 +1,7 @@
 mod ejection;
+mod priority;
 mod probing;
+mod slow_start;
 mod suspicion;
 mod throttling;
 
@@ -37,6 +39,7 @@ impl Yard {
         let upstream = |index| UpstreamSpec {
             name: format!("region-{index}"),
             weight: NonZeroU32::MIN,
+            priority: 0,
             data_domain: String::new(),
         };
         let mut spec = PoolSpec { upstreams: (0..upstreams).map(upstream).collect(), ..PoolSpec::default() };
@@ -83,6 +86,17 @@ impl Yard {
     fn wait_out(&mut self, upstream: usize) {
         if let Health::Ejected { until, .. } = self.health(upstream) {
             self.now = until;
+        }
+    }
+
+    /// Brings an ejected upstream back by its probes.
+    fn readmit(&mut self, upstream: usize) {
+        self.wait_out(upstream);
+        let others: Vec<_> = (0..self.pool.upstreams.len()).filter(|&other| other != upstream).collect();
+        while self.health(upstream) != Health::Healthy {
+            let probe = self.choose(Wish { tried: &others, ..READ });
+            assert_eq!(probe.upstream, upstream);
+            self.settle(probe, Class::Answered);
         }
     }
 

@@ -10,6 +10,7 @@ use aorta_core::retry::backoff::Backoff;
 use aorta_core::retry::budget::BudgetSpec;
 use aorta_core::simulate::scenario::{Burst, Scenario, Sky, Spell, Traffic};
 use aorta_core::simulate::weather::Weather;
+use aorta_core::slow_start::SlowStart;
 use aorta_core::time::Timestamp;
 use aorta_core::timeout::Timeouts;
 use aorta_core::upstream::UpstreamSpec;
@@ -30,6 +31,7 @@ pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamS
     let spec = |(index, weight)| UpstreamSpec {
         name: format!("region-{index}"),
         weight: NonZeroU32::new(weight).expect("not zero"),
+        priority: 0,
         data_domain: String::new(),
     };
     weights.into_iter().enumerate().map(spec).collect()
@@ -37,14 +39,20 @@ pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamS
 
 fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
     let attempt = millis(rng, 1_000..10_000);
+    let mut specs = upstreams((0..count).map(|_| rng.u32(1..=10)));
+    let has_standby = rng.bool();
+    for spec in specs.iter_mut().filter(|_| has_standby) {
+        spec.priority = rng.u32(0..3);
+    }
     PoolSpec {
         name: "records".to_owned(),
-        upstreams: upstreams((0..count).map(|_| rng.u32(1..=10))),
+        upstreams: specs,
         balance: *rng.choice(BalancePolicy::ALL.iter()).expect("there are policies"),
         dialect: Dialect::ApiGateway,
         fhir: true,
         check_configured: rng.bool(),
         passive_health: passive_health(rng),
+        slow_start: SlowStart { span: if rng.bool() { millis(rng, 1_000..20_000) } else { Duration::ZERO } },
         retry: retry(rng),
         timeouts: Timeouts {
             connect: millis(rng, 500..3_000),

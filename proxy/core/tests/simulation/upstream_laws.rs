@@ -108,6 +108,9 @@ impl<'a> UpstreamLaws<'a> {
             health.in_rotation() || attempt.probe || pool.in_panic() || in_rotation_tried,
             "an ejected upstream was asked without need"
         );
+        if !attempt.probe && !pool.in_panic() {
+            standby_waits(at, pool, attempt.upstream, tried);
+        }
         let changed = pool.upstreams()[attempt.upstream].changed();
         self.out.insert(request.id, Out { upstream: attempt.upstream, changed });
         let memory = &mut self.memories[attempt.upstream];
@@ -207,6 +210,18 @@ impl<'a> UpstreamLaws<'a> {
             memory.before = memory.after;
             memory.after = (upstream.health(), upstream.changed());
         }
+    }
+}
+
+/// A higher number is asked only when no lower one that this request could still ask is whole.
+fn standby_waits(at: Timestamp, pool: &Pool, asked: usize, tried: &[usize]) {
+    let priority = pool.upstreams()[asked].priority();
+    for (index, held) in pool.upstreams().iter().enumerate() {
+        let is_whole = held.health().in_rotation() && held.skip_until() <= at && held.strength(at) == 100;
+        let should_serve = held.priority() < priority && is_whole && !tried.contains(&index);
+        // Everybody was asked already: then the one asked longest ago is, whatever its priority.
+        let again = tried.contains(&asked);
+        assert!(!should_serve || again, "a standby was asked while {} could serve", held.name());
     }
 }
 

@@ -145,7 +145,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 10] = [
+static POOL: [Key; 11] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -174,6 +174,11 @@ static POOL: [Key; 10] = [
         Kind::OptionalBlock(&ACTIVE_HEALTH),
         "The proxy's own check, which verifies a denial; absent: none.",
     ),
+    live(
+        "slow_start",
+        duration(secs(30), ms(0), secs(3600)),
+        "A readmitted upstream takes this long from a tenth of its share to all of it; `0s` is at once.",
+    ),
     live("retry", Kind::Block(&RETRY), "When a request is tried again."),
     live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
 ];
@@ -190,7 +195,7 @@ static RING_HASH: [Key; 1] = [live(
     "`client_ip`, `header:NAME` or `cookie:NAME`; a request without it goes to any upstream.",
 )];
 
-static UPSTREAM: [Key; 7] = [
+static UPSTREAM: [Key; 8] = [
     live("name", required("virginia"), "Its identity: health survives a reload under this name."),
     live(
         "url",
@@ -199,6 +204,11 @@ static UPSTREAM: [Key; 7] = [
     ),
     live("addresses", Kind::Texts { like: "192.0.2.1:443" }, "Connect here instead of resolving the host."),
     live("weight", count(1, 1, 1000), "Its share of the pool's requests."),
+    live(
+        "priority",
+        count(0, 0, 100),
+        "A higher number takes traffic only when all lower ones are out, throttle or warm up.",
+    ),
     live(
         "data_domain",
         text("", "cluster-east"),

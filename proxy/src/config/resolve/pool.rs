@@ -15,6 +15,7 @@ use aorta_core::pool::PoolSpec;
 use aorta_core::retry::RetryPolicy;
 use aorta_core::retry::backoff::Backoff;
 use aorta_core::retry::budget::BudgetSpec;
+use aorta_core::slow_start::SlowStart;
 use aorta_core::timeout::Timeouts;
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         fhir: block.flag("fhir"),
         check_configured: check.is_some(),
         passive_health,
+        slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
         timeouts: timeouts(&block.block("timeouts")),
     };

@@ -26,13 +26,14 @@ fn upstream<'a>(
     let name = unique_name(block, "name", taken);
     let url = url(block);
     let weight = block.positive("weight");
+    let priority = block.count("priority");
     let data_domain = data_domain(block);
     let tls = tls(block, url.as_ref(), outside);
     let headers = secrets::headers(block, "headers", outside);
     let addresses = addresses(block, url.as_ref().map(|url| url.port));
     let (name, url) = (name?, url?);
     let server_name = tls.server_name.unwrap_or_else(|| url.host.clone());
-    let spec = UpstreamSpec { name: name.to_owned(), weight, data_domain };
+    let spec = UpstreamSpec { name: name.to_owned(), weight, priority, data_domain };
     let Url { text, tls: speaks_tls, host, port, authority, base_path } = url;
     let config = UpstreamConfig {
         name: name.to_owned(),

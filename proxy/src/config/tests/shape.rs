@@ -16,12 +16,12 @@ fn an_unknown_key_names_the_nearest_known_one() {
 #[test]
 fn a_key_of_a_later_version_is_unknown_now() {
     check(
-        &pool_with("    hedge: {enabled: true}\n    slow_start: 30s\n").replace("https:", "http:"),
+        &pool_with("    hedge: {enabled: true}\n    concurrency: {max: 9}\n").replace("https:", "http:"),
         &[
             "10:5: pools.records.hedge: is an unknown key; known here: balance, dialect, fhir, unwrap_envelope, \
-             reveal_upstream, upstreams, passive_health, active_health, retry, timeouts",
-            "11:5: pools.records.slow_start: is an unknown key; known here: balance, dialect, fhir, \
-             unwrap_envelope, reveal_upstream, upstreams, passive_health, active_health, retry, timeouts",
+             reveal_upstream, upstreams, passive_health, active_health, slow_start, retry, timeouts",
+            "11:5: pools.records.concurrency: is an unknown key; known here: balance, dialect, fhir, \
+             unwrap_envelope, reveal_upstream, upstreams, passive_health, active_health, slow_start, retry, timeouts",
         ],
     );
 }

@@ -1,0 +1,72 @@
+//! Who carries what lower priorities cannot.
+
+use super::*;
+
+fn yard(priorities: &'static [u32]) -> Yard {
+    Yard::with(priorities.len(), |spec| {
+        for (upstream, &priority) in spec.upstreams.iter_mut().zip(priorities) {
+            upstream.priority = priority;
+        }
+    })
+}
+
+#[test]
+fn a_standby_gets_nothing_while_a_lower_number_serves() {
+    assert_eq!(yard(&[1, 0, 0]).asked(6), [1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn one_lost_region_of_two_does_not_spill() {
+    let mut yard = yard(&[0, 0, 1]);
+    yard.eject(0);
+    assert_eq!(yard.asked(4), [1, 1, 1, 1]);
+}
+
+#[test]
+fn a_standby_takes_over_when_all_lower_numbers_are_out_and_steps_back_when_one_returns() {
+    let mut yard = yard(&[0, 1, 2]);
+    yard.eject(0);
+    assert_eq!(yard.asked(4), [1, 1, 1, 1]);
+    yard.eject(1);
+    assert_eq!(yard.asked(4), [2, 2, 2, 2]);
+    yard.readmit(1);
+    yard.now = yard.now + seconds(31);
+    assert_eq!(yard.asked(4), [1, 1, 1, 1]);
+}
+
+#[test]
+fn a_throttle_spills_for_its_pause_only() {
+    let mut yard = yard(&[0, 1]);
+    yard.see(0, Class::Throttled, 1);
+    assert_eq!(yard.asked(3), [1, 1, 1]);
+    yard.now = yard.now + seconds(1);
+    assert_eq!(yard.asked(3), [0, 0, 0]);
+}
+
+#[test]
+fn what_a_warming_region_does_not_take_stays_with_the_standby() {
+    let mut yard = yard(&[0, 1]);
+    yard.eject(0);
+    yard.readmit(0);
+    let first = yard.asked(1_000).iter().filter(|&&asked| asked == 0).count();
+    assert!((60..150).contains(&first), "{first} of 1000, a tenth is what it takes");
+    yard.now = yard.now + seconds(30);
+    assert_eq!(yard.asked(3), [0, 0, 0]);
+}
+
+#[test]
+fn a_retry_asks_the_same_priority_before_the_next() {
+    let mut yard = yard(&[0, 0, 1]);
+    assert_eq!(yard.choose(Wish { tried: &[0], ..WRITE }).upstream, 1);
+    assert_eq!(yard.choose(Wish { tried: &[0, 1], ..WRITE }).upstream, 2);
+}
+
+#[test]
+fn in_panic_everybody_is_asked_whatever_the_priority() {
+    let mut yard = yard(&[0, 1]);
+    yard.eject(0);
+    yard.see(1, Class::Unsent, 3);
+    assert!(yard.pool.in_panic());
+    let asked = yard.asked(4);
+    assert!(asked.contains(&0) && asked.contains(&1), "{asked:?}");
+}
