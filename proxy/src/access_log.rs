@@ -2,6 +2,7 @@
 //! only words of the configuration, of FHIR, and numbers.
 
 use crate::config::AccessLog as Wanted;
+use crate::head;
 use crate::record::{Visit, upstream_name};
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::receipt::{Felt, Receipt};
@@ -85,7 +86,7 @@ pub fn write(
         kind: "access",
         time: crate::clock::unix().as_secs_f64(),
         request_id: visit.request_id.to_str().unwrap_or_default(),
-        method: visit.method.as_str(),
+        method: if head::judge_method(&visit.method).is_ok() { visit.method.as_str() } else { "other" },
         path_template: &visit.template,
         route: visit
             .route

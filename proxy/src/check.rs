@@ -27,8 +27,10 @@ pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: usize) {
 async fn ask(proxy: &Proxy, pool: &LivePool, upstream: usize, check: &Check) -> CheckResult {
     let asking = engine::own_request(proxy, pool, upstream, check);
     match timeout(check.timeout, asking).await {
-        Ok(Some((200..300, body))) if is_success(&body) => CheckResult::Passed,
-        Ok(Some((200..500, _))) => CheckResult::Refused,
+        Ok(Some((200..300, body))) if !is_success(&body) => CheckResult::Refused,
+        Ok(Some((401 | 403, _))) => CheckResult::Refused,
+        // A success, and also a throttle or a path the function does not know: nothing confirms the denial.
+        Ok(Some((200..500, _))) => CheckResult::Passed,
         Ok(Some(_) | None) | Err(_) => CheckResult::Failed,
     }
 }

@@ -7,13 +7,14 @@
 use crate::config::Limits;
 use crate::head;
 use crate::record::{self, Visit};
-use crate::refusal::send;
+use crate::refusal::{Closing, send};
 use crate::service::Proxy;
 use aorta_core::receipt::Receipt;
 use aorta_core::verdict::Refusal;
 use async_trait::async_trait;
 use http::{Version, header};
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
@@ -24,13 +25,74 @@ use tokio::time::timeout;
 
 /// An idle client connection is kept this long: longer than clients keep theirs, so that they close first.
 const KEEP_ALIVE_SECONDS: u64 = 75;
+/// What one HTTP/2 stream may have waiting to be sent: the library's 400 KiB for each of 100 streams would be
+/// 40 MiB for one client that does not read.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+/// The end of a connection is given this long: a client that does not read must not keep it.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// One listener.
-pub struct Door {
+/// One listener: counts connections and tells HTTP/1 from prior-knowledge HTTP/2, within the client's time.
+pub struct Gate {
+    limits: Limits,
+    tls: bool,
+    proxy: Arc<Proxy>,
+    open: AtomicUsize,
+    plain: Arc<Door>,
+    prior_knowledge: Arc<Door>,
+}
+
+impl Gate {
+    /// A listener with its limits.
+    #[must_use]
+    pub fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
+        let door = |h2c| Arc::new(Door::new(Arc::clone(&proxy), limits, tls, h2c));
+        Self {
+            limits,
+            tls,
+            open: AtomicUsize::new(0),
+            plain: door(false),
+            prior_knowledge: door(true),
+            proxy,
+        }
+    }
+
+    /// The client begins with HTTP/2's preface (RFC 9113 section 3.4); none when it does not begin in time.
+    ///
+    /// Three bytes tell, because no method that is served begins so; waiting for the whole preface would hang
+    /// on a request that is shorter than it.
+    async fn begins_with_preface(&self, stream: &mut Stream) -> Option<bool> {
+        let mut first = [0; 3];
+        let peeked = timeout(self.limits.header_time, stream.try_peek(&mut first)).await.ok()?.ok()?;
+        if !peeked || &first != b"PRI" {
+            return Some(false);
+        }
+        let mut preface = [0; 24];
+        timeout(self.limits.header_time, stream.try_peek(&mut preface)).await.ok()?.ok()
+    }
+}
+
+#[async_trait]
+impl ServerApp for Gate {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let _open = Counted::new(&self.open);
+        if self.open.load(Ordering::Relaxed) > self.limits.connections {
+            self.proxy.metrics.connection_refused();
+            return None;
+        }
+        let door = if !self.tls && self.begins_with_preface(&mut stream).await? {
+            &self.prior_knowledge
+        } else {
+            &self.plain
+        };
+        door.process_new(stream, shutdown).await
+    }
+}
+
+/// The HTTP side of a listener.
+struct Door {
     proxy: Arc<Proxy>,
     limits: Limits,
     tls: bool,
-    open: AtomicUsize,
     options: HttpServerOptions,
 }
 
@@ -57,17 +119,14 @@ impl HttpServerApp for Door {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let _open = Counted::new(&self.open);
-        if self.open.load(Ordering::Relaxed) > self.limits.connections {
-            self.proxy.metrics.connection_refused();
-            return None;
-        }
         session.set_pipelining_enabled(true);
         if let Err(refusal) = self.read_head(&mut session, shutdown).await? {
             self.refuse_unread(&mut session, refusal).await;
-            session.shutdown().await;
+            close(&mut session).await;
             return None;
         }
+        // The time for a body is the intake's, which answers 408.
+        session.set_read_timeout(None);
         let _busy = Counted::new(&self.proxy.in_flight);
         let stopping = *shutdown.borrow() || self.proxy.draining.load(Ordering::Relaxed);
         session.set_keepalive(if stopping || !wants_keep_alive(&session) {
@@ -76,12 +135,12 @@ impl HttpServerApp for Door {
             Some(KEEP_ALIVE_SECONDS)
         });
         if !self.proxy.serve(&mut session, &self.limits, self.tls).await {
-            session.shutdown().await;
+            close(&mut session).await;
             return None;
         }
         let mut settings = HttpPersistentSettings::for_session(&session);
         settings.set_user_context(Box::new(Known));
-        let stream = session.finish().await.ok().flatten()?;
+        let stream = timeout(CLOSE_MAX, session.finish()).await.ok()?.ok().flatten()?;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 
@@ -92,6 +151,7 @@ impl HttpServerApp for Door {
     fn h2_options(&self) -> Option<H2Options> {
         let mut options = default_h2_options();
         options.max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
+        options.max_send_buffer_size(H2_SEND_BUFFER);
         Some(options)
     }
 }
@@ -100,14 +160,11 @@ impl HttpServerApp for Door {
 struct Known;
 
 impl Door {
-    /// A listener with its limits.
-    #[must_use]
-    pub fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
+    fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool, h2c: bool) -> Self {
         let mut options = HttpServerOptions::default();
-        // Prior-knowledge HTTP/2 for sidecars: one connection from the application, without TLS.
-        options.h2c = !tls;
+        options.h2c = h2c;
         options.h2_idle_timeout = Some(Duration::from_secs(KEEP_ALIVE_SECONDS));
-        Self { proxy, limits, tls, open: AtomicUsize::new(0), options }
+        Self { proxy, limits, tls, options }
     }
 
     /// Reads a request's head within its time; nothing when the client is done or the process stops.
@@ -135,7 +192,7 @@ impl Door {
             Ok(Err(_)) => None,
             Ok(Ok(true)) => Some(match session.as_http1() {
                 Some(h1) => head::judge_raw_head(&h1.get_headers_raw_bytes(), self.limits.header_bytes),
-                None => Ok(()),
+                None => head::judge_fields(&session.req_header().headers),
             }),
         }
     }
@@ -144,10 +201,14 @@ impl Door {
     async fn refuse_unread(&self, session: &mut ServerSession, refusal: Refusal) {
         let id = self.proxy.request_id(&http::HeaderMap::new());
         let mut visit = Visit::new(id, http::Method::GET, String::new());
-        send(session, refusal, false, true, &mut visit).await;
+        send(session, refusal, false, Closing::AtOnce, &mut visit).await;
         let snapshot = self.proxy.snapshot.load_full();
         record::book(&self.proxy, &snapshot, &visit, &Receipt::refused(refusal));
     }
+}
+
+async fn close(session: &mut ServerSession) {
+    let _ = timeout(CLOSE_MAX, session.shutdown()).await;
 }
 
 fn wants_keep_alive(session: &ServerSession) -> bool {

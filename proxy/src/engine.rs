@@ -94,13 +94,10 @@ async fn step(
             open.report(Exchange::abandoned);
             Step::Broken
         }
-        Err(Ended::Client(refusal)) => {
-            open.report(Exchange::abandoned);
-            Step::Refuse(refusal)
-        }
+        Err(Ended::Client(refusal)) => Step::Refuse(open.exchange().refuse(refusal)),
         Err(Ended::Failed(failure)) => {
             let verdict = open.report(|exchange, pool, now, rng| exchange.failed(pool, failure, now, rng));
-            obey(verdict, session).await
+            obey(verdict, session, body).await
         }
         Ok(answer) => judge(call, open, session, answer, (&plan, body), visit).await,
     }
@@ -111,7 +108,7 @@ async fn judge(
     open: &mut Open<'_>,
     session: &mut ServerSession,
     answer: Answer,
-    (plan, body): (&Attempt, &Body),
+    (plan, body): (&Attempt, &mut Body),
     visit: &mut Visit,
 ) -> Step {
     let facts = facts(call, &answer);
@@ -119,13 +116,18 @@ async fn judge(
     visit.answered(call, &facts);
     let verdict = open.report(|exchange, pool, now, rng| exchange.answered(pool, &facts, whole, now, rng));
     if verdict != Verdict::Forward {
-        return obey(verdict, session).await;
+        return obey(verdict, session, body).await;
     }
-    let answer = if open.exchange().needs_confirmation(facts.status) {
+    let status = match facts.body {
+        BodyFacts::Envelope { status } if call.pool.config.unwrap_envelope => status,
+        _ => facts.status,
+    };
+    let answer = if open.exchange().needs_confirmation(status) {
         confirm::confirm(call, plan, &body.held).await.unwrap_or(answer)
     } else {
         answer
     };
+    body.let_go();
     match commit::deliver(call, session, answer, &facts, visit).await {
         Delivery::Done => {
             open.report(Exchange::delivered);
@@ -142,20 +144,30 @@ async fn judge(
     }
 }
 
-async fn obey(verdict: Verdict, session: &mut ServerSession) -> Step {
+async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Step {
     match verdict {
         Verdict::Refuse(refusal) => Step::Refuse(refusal),
         Verdict::Forward => Step::Done,
         Verdict::Retry { not_before } if not_before <= clock::now() => Step::Again,
         Verdict::Retry { not_before } => {
             let pause = tokio::time::sleep_until(clock::instant(not_before));
-            if unless_gone(session, pause).await.is_some() { Step::Again } else { Step::Broken }
+            if unless_gone(session, body.whole, pause).await.is_some() { Step::Again } else { Step::Broken }
         }
     }
 }
 
 /// Waits for `work`, or for the client to go away, in which case there is nothing.
-async fn unless_gone<T>(session: &mut ServerSession, work: impl Future<Output = T>) -> Option<T> {
+///
+/// Watching a client means reading from it, so it is watched only once its request has been read to the end:
+/// before that the watch would eat a byte of the body.
+async fn unless_gone<T>(
+    session: &mut ServerSession,
+    request_is_read: bool,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    if !request_is_read {
+        return Some(work.await);
+    }
     tokio::select! {
         biased;
         done = work => Some(done),
@@ -189,7 +201,8 @@ fn facts(call: &Call<'_>, answer: &Answer) -> AnswerFacts {
 
 fn body_facts(media: Media, answer: &Answer) -> BodyFacts {
     match media {
-        _ if answer.is_bodiless() => BodyFacts::Empty,
+        _ if answer.is_bodiless() => BodyFacts::Withheld,
+        _ if answer.head.headers.contains_key(http::header::CONTENT_ENCODING) => BodyFacts::Unseen,
         Media::Html => BodyFacts::Html,
         Media::Other => BodyFacts::Foreign,
         Media::Fhir | Media::Json if !answer.is_whole() => BodyFacts::Unseen,

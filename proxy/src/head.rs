@@ -59,9 +59,12 @@ fn judge_request_line(line: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::BadRequest);
     };
     let method_is_token = !method.is_empty() && method.iter().copied().all(is_token);
-    let target_is_visible = !target.is_empty() && target.iter().all(u8::is_ascii_graphic);
+    // Origin form, or absolute form; `*` and the authority form belong to methods that are not forwarded.
+    let form_is_known =
+        target.starts_with(b"/") || target.starts_with(b"http://") || target.starts_with(b"https://");
+    let target_is_good = form_is_known && target.iter().all(u8::is_ascii_graphic);
     let version_is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
-    if method_is_token && target_is_visible && version_is_known { Ok(()) } else { Err(Refusal::BadRequest) }
+    if method_is_token && target_is_good && version_is_known { Ok(()) } else { Err(Refusal::BadRequest) }
 }
 
 #[derive(Default)]
@@ -117,12 +120,17 @@ fn alias(name: &[u8]) -> Vec<u8> {
 }
 
 fn is_protected(name: &[u8]) -> bool {
-    const PROTECTED: [&[u8]; 6] = [
-        b"content-length",
-        b"transfer-encoding",
-        b"host",
+    const PROTECTED: [&[u8]; 11] = [
+        b"authorization",
         b"connection",
+        b"content-length",
+        b"host",
+        b"transfer-encoding",
+        b"x-api-key",
         b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-request-deadline",
         b"x-request-id",
     ];
     PROTECTED.contains(&name)
@@ -148,6 +156,17 @@ const fn is_token(byte: u8) -> bool {
                 | b'|'
                 | b'~'
         )
+}
+
+/// Judges the fields of an HTTP/2 request, whose framing its parser has settled: what is left is the alias.
+///
+/// # Errors
+/// [`Refusal::BadRequest`].
+pub fn judge_fields(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_alias = |name: &http::HeaderName| {
+        name.as_str().contains('_') && is_protected(&alias(name.as_str().as_bytes()))
+    };
+    if headers.keys().any(is_alias) { Err(Refusal::BadRequest) } else { Ok(()) }
 }
 
 /// Judges the method: what would change the meaning of the connection, or is unknown, is never forwarded.

@@ -23,7 +23,7 @@ pub struct Body {
     pub bytes_max: usize,
     /// The client said how long it is.
     pub declared: Option<usize>,
-    _reservation: Reservation,
+    reservation: Option<Reservation>,
 }
 
 /// Why a body did not come in.
@@ -40,6 +40,12 @@ impl Body {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.whole && self.held.is_empty()
+    }
+
+    /// It has served: what it held is free for other requests.
+    pub fn let_go(&mut self) {
+        self.held = Bytes::new();
+        self.reservation = None;
     }
 }
 
@@ -63,7 +69,7 @@ pub async fn take_in(
             deadline,
             bytes_max: limits.body_bytes,
             declared,
-            _reservation: reservation,
+            reservation: None,
         });
     }
     if declared.is_some_and(|length| length > limits.body_bytes) {
@@ -74,7 +80,7 @@ pub async fn take_in(
     {
         session.write_continue_response().await.map_err(|_| Lost::ClientGone)?;
     }
-    let mut held = BytesMut::new();
+    let mut held = BytesMut::with_capacity(declared.unwrap_or_default().min(replay_body_max));
     let mut whole = false;
     while held.len() <= replay_body_max {
         let Some(chunk) = next(session, deadline).await? else {
@@ -91,7 +97,8 @@ pub async fn take_in(
         }
     }
     let held = held.freeze();
-    Ok(Body { held, whole, deadline, bytes_max: limits.body_bytes, declared, _reservation: reservation })
+    let reservation = Some(reservation);
+    Ok(Body { held, whole, deadline, bytes_max: limits.body_bytes, declared, reservation })
 }
 
 /// The next piece of the body from the client; none at its end.

@@ -66,7 +66,7 @@ impl Metrics {
         }
         if served
             && let (Some(first), Some(last)) = (receipt.attempts.iter().next(), receipt.attempts.last())
-            && receipt.attempts.len() > 1
+            && first.upstream != last.upstream
         {
             pool.rescued(first.upstream, last.upstream, last.ended.since(first.ended));
         }

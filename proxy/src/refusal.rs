@@ -5,7 +5,7 @@
 
 mod send;
 
-pub use send::send;
+pub use send::{Closing, send};
 
 use aorta_core::verdict::Refusal;
 

@@ -4,7 +4,7 @@ use crate::admin::Admin;
 use crate::buffers::Buffers;
 use crate::clock;
 use crate::config::{Config, Listener};
-use crate::door::Door;
+use crate::door::Gate;
 use crate::metrics::Metrics;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
@@ -77,9 +77,9 @@ fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Ar
     Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, seed)))
 }
 
-fn listen(proxy: &Arc<Proxy>, listener: &Listener) -> anyhow::Result<Service<Door>> {
-    let door = Door::new(Arc::clone(proxy), listener.limits, listener.tls.is_some());
-    let mut service = Service::new(format!("listener {}", listener.address), door);
+fn listen(proxy: &Arc<Proxy>, listener: &Listener) -> anyhow::Result<Service<Gate>> {
+    let gate = Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some());
+    let mut service = Service::new(format!("listener {}", listener.address), gate);
     match &listener.tls {
         None => service.add_tcp(&listener.address.to_string()),
         Some(files) => {
@@ -130,15 +130,18 @@ struct Drain {
 #[async_trait]
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
             tracing::error!("signals cannot be received; only a kill ends this process");
             return std::future::pending().await;
         };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => tracing::warn!("a hang-up signal changes nothing: restart to read the file anew"),
+            }
         }
         self.proxy.draining.store(true, Ordering::Relaxed);
         tracing::info!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "draining");

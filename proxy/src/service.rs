@@ -7,7 +7,7 @@ use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::intake::{self, Lost};
 use crate::metrics::Metrics;
 use crate::record::{self, Visit};
-use crate::refusal::send;
+use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
 use crate::{check, head, headers, path, translate};
 use aorta_core::classify::Dialect;
@@ -110,7 +110,8 @@ impl Proxy {
         let mut reusable = served.reusable;
         if let Some(refusal) = served.refusal {
             let fhir = visit.pool.is_some_and(|pool| snapshot.pools[pool].config.spec.fhir);
-            reusable = send(session, refusal, fhir, !served.reusable, &mut visit).await && served.reusable;
+            let closing = if served.reusable { Closing::No } else { Closing::Lingering };
+            reusable = send(session, refusal, fhir, closing, &mut visit).await && served.reusable;
         }
         record::book(self, &snapshot, &visit, &served.receipt);
         reusable
@@ -153,8 +154,8 @@ impl Proxy {
         };
         let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
         let outgoing = Outgoing::new(head, strip, &origin)?;
-        let safety = translate::safety(spec, &head.method, head.uri.path(), &head.headers);
-        let fhir_expected = translate::expects_fhir(spec, safety, head.uri.path(), &head.headers);
+        let safety = translate::safety(spec, &head.method, head.uri.path(), |name| outgoing.field(name));
+        let fhir_expected = translate::expects_fhir(spec, safety, &head.uri, &head.headers);
         let key = pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client));
         let client = translate::client(&head.headers, client);
         let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;

@@ -87,6 +87,7 @@ struct TopLevel {
     resource_type: bool,
     error_message: bool,
     status_code: Option<u16>,
+    status_stands: bool,
     carries: bool,
     message: Option<String>,
 }
@@ -98,6 +99,7 @@ impl TopLevel {
         }
         match (self.status_code, self.message.as_deref()) {
             (Some(status), _) if self.carries => BodyFacts::Envelope { status },
+            (None, _) if self.carries && self.status_stands => BodyFacts::LambdaError,
             _ if self.error_message => BodyFacts::LambdaError,
             (_, Some("Forbidden")) if self.keys == 1 => BodyFacts::ForbiddenMessage,
             (_, Some("Internal server error")) if self.keys == 1 => BodyFacts::InternalMessage,
@@ -126,7 +128,10 @@ impl<'de> Visitor<'de> for TopLevelVisitor {
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             top.keys += 1;
             match key.as_ref() {
-                "statusCode" => top.status_code = status(&map.next_value::<Value>()?),
+                "statusCode" => {
+                    top.status_stands = true;
+                    top.status_code = status(&map.next_value::<Value>()?);
+                }
                 "message" => top.message = map.next_value::<Value>()?.as_str().map(str::to_owned),
                 other => {
                     top.resource_type |= other == "resourceType";
@@ -146,7 +151,8 @@ fn status(value: &Value) -> Option<u16> {
         Value::String(text) => text.parse().ok()?,
         other => other.as_u64()?,
     };
-    u16::try_from(number).ok().filter(|code| (100..600).contains(code))
+    // An interim status would leave the client waiting for the real one.
+    u16::try_from(number).ok().filter(|code| (200..600).contains(code))
 }
 
 /// The response an envelope carries.
@@ -209,7 +215,8 @@ mod tests {
         check(r#"{"statusCode":500,"body":"x"}"#, BodyFacts::Envelope { status: 500 });
         check(r#"{"statusCode":"200","headers":{}}"#, BodyFacts::Envelope { status: 200 });
         check(r#"{"statusCode":500}"#, BodyFacts::Json);
-        check(r#"{"statusCode":42,"body":""}"#, BodyFacts::Json);
+        check(r#"{"statusCode":42,"body":""}"#, BodyFacts::LambdaError);
+        check(r#"{"statusCode":100,"body":""}"#, BodyFacts::LambdaError);
         check(r#"{"errorMessage":"x","errorType":"y"}"#, BodyFacts::LambdaError);
         check(r#"{"message":"Forbidden"}"#, BodyFacts::ForbiddenMessage);
         check(r#"{"message":"Forbidden","more":1}"#, BodyFacts::Json);

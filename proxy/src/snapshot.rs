@@ -108,6 +108,18 @@ pub struct Peer {
     /// For requests that may not: connections of their own that are fresh or were just used, because a stale
     /// one would fail a request that cannot be tried again.
     pub fresh: HttpPeer,
+    /// Until then it is asked last; microseconds on the core's scale.
+    pub avoided: AtomicU64,
+}
+
+/// An address that could not be connected to is asked last for this long.
+const AVOID: Duration = Duration::from_secs(10);
+
+impl Peer {
+    /// No connection came about.
+    pub fn failed(&self, now: Timestamp) {
+        self.avoided.store((now + AVOID).as_micros(), Ordering::Relaxed);
+    }
 }
 
 /// An upstream's addresses, which the resolver replaces.
@@ -143,15 +155,15 @@ impl LiveUpstream {
         self.peers.store(Arc::new(peers.collect()));
     }
 
-    /// All addresses, another one first each time.
-    #[must_use]
-    pub fn peers(&self) -> Vec<Arc<Peer>> {
+    /// All addresses, another one first each time, and those that just failed last.
+    pub fn peers(&self, now: Timestamp) -> impl ExactSizeIterator<Item = Arc<Peer>> + use<> {
         let peers = self.peers.load();
-        if peers.len() < 2 {
-            return peers.to_vec();
+        let mut order = peers.to_vec();
+        if order.len() > 1 {
+            order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % peers.len());
+            order.sort_by_key(|peer| peer.avoided.load(Ordering::Relaxed) > now.as_micros());
         }
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len();
-        peers.iter().cycle().skip(first).take(peers.len()).cloned().collect()
+        order.into_iter()
     }
 
     /// The name was just looked up, with success.

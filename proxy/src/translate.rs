@@ -1,22 +1,26 @@
 //! Between Pingora's words and the core's: upstream to peer, request to facts.
 
 use crate::config::{HashKey, UpstreamConfig};
-use crate::shape::Media;
 use crate::snapshot::Peer;
 use aorta_core::balance::ring_hash;
 use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Streams on one HTTP/2 connection to an upstream: below API Gateway's own limit of 128.
 const H2_STREAMS: usize = 64;
+/// What an upstream may send on one stream before we have read it. The connection's window is as much for each
+/// stream it may have, so that clients who do not read cannot starve the others of the same connection.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = H2_STREAM_WINDOW * H2_STREAMS as u32;
 /// A connection whose other end vanished without a word is found out within two of these.
 const H2_PING: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,8 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
     shared.options.alpn = if config.tls { ALPN::H2H1 } else { ALPN::H1 };
     shared.options.max_h2_streams = H2_STREAMS;
     shared.options.h2_ping_interval = Some(H2_PING);
+    shared.options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
+    shared.options.h2_connection_window_size = Some(H2_CONNECTION_WINDOW);
     shared.options.ca = config.ca.as_ref().map(|roots| {
         let wrapped: Vec<_> = roots.iter().map(|root| WrappedX509::new(root.to_vec(), parse_x509)).collect();
         Arc::from(wrapped.into_boxed_slice())
@@ -45,8 +51,8 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
     fresh.group_key = group.wrapping_add(1);
     // One request to a connection: when an upstream freezes, the next request finds that out in a handshake,
     // before anything of it was sent, and not on a shared connection that took its bytes.
-    fresh.options.alpn = ALPN::H1;
-    Peer { shared, fresh }
+    fresh.options.max_h2_streams = 1;
+    Peer { shared, fresh, avoided: AtomicU64::new(0) }
 }
 
 /// A hash of who the client is: its credential, else its address. It tells clients apart and nothing more.
@@ -77,34 +83,42 @@ pub fn hash_key(by: &HashKey, headers: &HeaderMap, address: Option<std::net::IpA
     }
 }
 
-/// What repeating this request would do.
+/// What repeating this request would do, judged by the conditions that reach the upstream: `field` gives the
+/// value that goes out under a name.
 #[must_use]
-pub fn safety(spec: &PoolSpec, method: &Method, path: &str, headers: &HeaderMap) -> Safety {
+pub fn safety<'v>(
+    spec: &PoolSpec,
+    method: &Method,
+    path: &str,
+    field: impl Fn(&str) -> Option<&'v HeaderValue>,
+) -> Safety {
+    // `If-Match: *` holds for every version, so a repeat would make another one.
+    let conditions =
+        |name| field(name).is_some_and(|value| !matches!(value.as_bytes().trim_ascii(), b"" | b"*"));
     fhir_safety::judge(SafetyFacts {
         method,
         path: path.trim_end_matches('/'),
-        if_match: headers.contains_key(header::IF_MATCH),
-        if_none_exist: headers.contains_key("if-none-exist"),
+        if_match: conditions("if-match"),
+        if_none_exist: conditions("if-none-exist"),
         fhir: spec.fhir,
         one_data_domain: spec.one_data_domain(),
         retry_unconditional_put: spec.retry.retry_unconditional_put,
     })
 }
 
-/// The client reads FHIR, so an answer in another tongue is not what it asked for. A `Binary` may be anything.
+/// The client reads FHIR's JSON, so an answer in another tongue is not what it asked for.
+///
+/// `_format` overrides `Accept` (FHIR R4, "Content Types and encodings"), and a `Binary` may be anything.
 #[must_use]
-pub fn expects_fhir(spec: &PoolSpec, safety: Safety, path: &str, headers: &HeaderMap) -> bool {
-    let other_media =
-        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| {
-            accept.contains("text/html") || accept.contains("text/plain") || accept.contains("xml")
-        });
-    spec.fhir && safety == Safety::Safe && !other_media && !path.split('/').any(|word| word == "Binary")
-}
-
-/// The media types whose answers are held until judged.
-#[must_use]
-pub fn is_held(headers: &HeaderMap) -> bool {
-    Media::of(headers).is_judged()
+pub fn expects_fhir(spec: &PoolSpec, safety: Safety, uri: &http::Uri, headers: &HeaderMap) -> bool {
+    let formats = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("_format="));
+    let json_by_format = formats.map(|format| format.to_ascii_lowercase().contains("json")).next_back();
+    let json_by_accept = || {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        accept.is_none_or(|accept| accept.contains("json") || accept.trim() == "*/*")
+    };
+    let is_binary = uri.path().split('/').any(|word| word == "Binary");
+    spec.fhir && safety == Safety::Safe && !is_binary && json_by_format.unwrap_or_else(json_by_accept)
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub enum BodyFacts {
     Unseen,
     /// No body.
     Empty,
+    /// A body that the request's method or the status withholds: an answer to HEAD, 204, 304.
+    Withheld,
     /// JSON that is none of the shapes below: among them every FHIR resource.
     Json,
     /// Exactly `{"message":"Forbidden"}`.
@@ -267,13 +269,15 @@ pub fn classify(dialect: Dialect, facts: &AnswerFacts) -> Class {
 fn by_gateway(facts: &AnswerFacts) -> Class {
     use GatewayErrorType as E;
     let gateway_spoke = if facts.fhir_media { None } else { facts.error_type };
+    // An answer to HEAD withholds the body that would prove it; a HEAD does no harm wherever it is repeated.
+    let says = |body: BodyFacts| facts.body == body || facts.body == BodyFacts::Withheld;
     match (facts.status, gateway_spoke) {
-        (403, Some(E::Forbidden)) if facts.body == BodyFacts::ForbiddenMessage => Class::GatewayDenied,
+        (403, Some(E::Forbidden)) if says(BodyFacts::ForbiddenMessage) => Class::GatewayDenied,
         (403, Some(E::MissingAuthenticationToken)) => Class::RouteMissing,
         (403, Some(E::Signature)) => Class::SignatureRefused,
         (429, Some(E::LimitExceeded)) => Class::QuotaExceeded,
         (429, Some(_)) => Class::Throttled,
-        (500, Some(E::Internal)) if facts.body == BodyFacts::InternalMessage => Class::GatewayFailed,
+        (500, Some(E::Internal)) if says(BodyFacts::InternalMessage) => Class::GatewayFailed,
         (status, _) => by_body(status, facts),
     }
 }

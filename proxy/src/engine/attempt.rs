@@ -19,12 +19,15 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
 const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
+/// An answer that came before the request was taken is there already, or is not to be.
+const EARLY_ANSWER: Duration = Duration::from_millis(500);
 /// A connection for a request that may not be repeated is used again only within this time.
 const JUST_USED: Duration = Duration::from_secs(2);
 
@@ -33,6 +36,8 @@ pub(super) struct Connection {
     pub(super) session: HttpSession,
     peer: Arc<Peer>,
     fresh: bool,
+    /// The request could not be sent to its end, so nothing else can be sent here.
+    spent: bool,
 }
 
 /// An answer as far as it was taken in.
@@ -53,6 +58,12 @@ impl Answer {
     /// It has no body by its nature: an answer to HEAD, 204, 304.
     pub(super) const fn is_bodiless(&self) -> bool {
         self.bodiless
+    }
+
+    /// Another body takes this one's place; a status without a body has none.
+    pub(super) fn replace_body(&mut self, body: Bytes) {
+        self.bodiless |= matches!(self.head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        self.held = body;
     }
 }
 
@@ -80,37 +91,62 @@ pub(super) async fn attempt(
     body: &mut Body,
 ) -> Result<Answer, Ended> {
     let deadline = clock::instant(plan.deadline);
-    let connect_by = deadline.min(Instant::now() + plan.connect);
-    let connecting = timeout_at(connect_by, connect(call, plan.upstream));
-    let connection = unless_gone(session, connecting).await.ok_or(Ended::ClientGone)?;
-    let mut connection = connection.ok().flatten().ok_or(Ended::Failed(Failure::Unsent))?;
+    let connecting = connect(call, plan.upstream, deadline.min(Instant::now() + plan.connect));
+    let connection = unless_gone(session, body.whole, connecting).await.ok_or(Ended::ClientGone)?;
+    let mut connection = connection.ok_or(Ended::Failed(Failure::Unsent))?;
     let header = header(call, plan, body).map_err(Ended::Client)?;
 
     if body.whole {
         let held = body.held.clone();
         let exchange = async {
-            send(&mut connection.session, header, held).await?;
-            receive(call, connection).await
+            match send(&mut connection.session, header, held).await {
+                Ok(()) => receive(call, connection).await,
+                Err(failure) => early_answer(call, connection, failure).await,
+            }
         };
-        let timed = unless_gone(session, timeout_at(deadline, exchange)).await.ok_or(Ended::ClientGone)?;
+        let timed = timeout_at(deadline, exchange);
+        let timed = unless_gone(session, true, timed).await.ok_or(Ended::ClientGone)?;
         return timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed);
     }
-    upload(&mut connection.session, header, session, body).await?;
+    let limit = call.pool.config.spec.timeouts.attempt;
+    match upload(&mut connection.session, header, session, body, limit).await {
+        Ok(()) => {}
+        Err(Ended::Failed(failure)) => {
+            return early_answer(call, connection, failure).await.map_err(Ended::Failed);
+        }
+        Err(ended) => return Err(ended),
+    }
     // The client's time to upload was its own; the upstream's begins now.
-    let deadline = Instant::now() + call.pool.config.spec.timeouts.attempt;
-    let receiving = timeout_at(deadline, receive(call, connection));
-    let timed = unless_gone(session, receiving).await.ok_or(Ended::ClientGone)?;
+    let receiving = timeout(limit, receive(call, connection));
+    let timed = unless_gone(session, true, receiving).await.ok_or(Ended::ClientGone)?;
     timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
 }
 
-/// Connects to the upstream's addresses in turn, until one stands.
-pub(super) async fn connect(call: &Call<'_>, upstream: usize) -> Option<Connection> {
+/// An upstream that does not take the whole request may have answered already (413, 403, 429): then that is
+/// the answer, and no failure of the upstream's.
+async fn early_answer(
+    call: &Call<'_>,
+    mut connection: Connection,
+    failure: Failure,
+) -> Result<Answer, Failure> {
+    connection.spent = true;
+    match timeout(EARLY_ANSWER, receive(call, connection)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) | Err(_) => Err(failure),
+    }
+}
+
+/// Connects to the upstream's addresses in turn, each with its part of the time that is left.
+pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Option<Connection> {
     let fresh = call.terms.safety == Safety::Unsafe;
-    for peer in call.pool.upstreams.get(upstream)?.peers() {
-        let session = session(&call.proxy.connector, if fresh { &peer.fresh } else { &peer.shared }).await;
-        match session {
-            Some(session) => return Some(Connection { session, peer, fresh }),
-            None => tracing::debug!(pool = call.pool.name(), upstream, "an address refused"),
+    let mut peers = call.pool.upstreams.get(upstream)?.peers(clock::now());
+    while let Some(peer) = peers.next() {
+        let left = by.saturating_duration_since(Instant::now());
+        let part = left / u32::try_from(peers.len() + 1).unwrap_or(u32::MAX);
+        let connecting = session(&call.proxy.connector, if fresh { &peer.fresh } else { &peer.shared });
+        match timeout(part, connecting).await {
+            Ok(Some(session)) => return Some(Connection { session, peer, fresh, spent: false }),
+            Ok(None) | Err(_) => peer.failed(clock::now()),
         }
     }
     None
@@ -134,7 +170,10 @@ fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHea
         true => BodyLength::Known(body.held.len()),
         false => body.declared.map_or(BodyLength::Unknown, BodyLength::Known),
     };
-    call.outgoing.header(config, length, (plan.request_deadline, clock::now(), clock::unix()))
+    // The time for what the client still sends comes on top: the upstream's begins when it has sent all.
+    let upload =
+        if body.whole { Duration::ZERO } else { body.deadline.saturating_duration_since(Instant::now()) };
+    call.outgoing.header(config, length, (plan.request_deadline + upload, clock::now(), clock::unix()))
 }
 
 pub(super) async fn send(
@@ -174,25 +213,40 @@ fn for_h2(mut header: Box<RequestHeader>) -> Result<Box<RequestHeader>, Failure>
     Ok(header)
 }
 
-/// Sends what was held of the body and streams the rest from the client.
+/// Sends what was held of the body and streams the rest from the client. The upstream has `limit` to take each
+/// piece; the client has its own time.
 async fn upload(
     upstream: &mut HttpSession,
     header: Box<RequestHeader>,
     session: &mut ServerSession,
     body: &mut Body,
+    limit: Duration,
 ) -> Result<(), Ended> {
-    let broken = |_| Ended::Failed(Failure::Broken);
-    write_header(upstream, header, false).await.map_err(Ended::Failed)?;
-    let mut sent = body.held.len();
-    upstream.write_request_body(std::mem::take(&mut body.held), false).await.map_err(broken)?;
+    let held = std::mem::take(&mut body.held);
+    let mut sent = held.len();
+    within(limit, write_header(upstream, header, false)).await?;
+    within(limit, write_piece(upstream, held)).await?;
     while let Some(chunk) = intake::next(session, body.deadline).await? {
         sent += chunk.len();
         if sent > body.bytes_max {
             return Err(Ended::Client(Refusal::BodyTooLarge));
         }
-        upstream.write_request_body(chunk, false).await.map_err(broken)?;
+        within(limit, write_piece(upstream, chunk)).await?;
     }
-    upstream.finish_request_body().await.map_err(broken)
+    let end = async { upstream.finish_request_body().await.map_err(|_| Failure::Broken) };
+    within(limit, end).await
+}
+
+async fn write_piece(upstream: &mut HttpSession, piece: Bytes) -> Result<(), Failure> {
+    // An empty piece would be written as the last chunk, and end the body early.
+    if piece.is_empty() {
+        return Ok(());
+    }
+    upstream.write_request_body(piece, false).await.map_err(|_| Failure::Broken)
+}
+
+async fn within(limit: Duration, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Ended> {
+    timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
 }
 
 /// Reads the answer until it is whole, or as much as is held before it must stream.
@@ -289,6 +343,9 @@ impl From<Bytes> for Held {
 impl Connection {
     /// Gives the connection back to be used again.
     pub(super) async fn release(self, call: &Call<'_>) {
+        if self.spent {
+            return;
+        }
         let idle = call.pool.config.spec.timeouts.idle;
         let (peer, idle) =
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
@@ -304,7 +361,7 @@ pub async fn own_request(
     check: &Check,
 ) -> Option<(u16, Bytes)> {
     let config = pool.config.upstreams.get(upstream)?;
-    let peer = pool.upstreams.get(upstream)?.peers().into_iter().next()?;
+    let peer = pool.upstreams.get(upstream)?.peers(clock::now()).next()?;
     let mut connection = session(&proxy.connector, &peer.fresh).await?;
     let header = Outgoing::own(&check.path).own_header(config).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;

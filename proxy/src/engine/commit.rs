@@ -35,12 +35,16 @@ pub(super) async fn deliver(
     let Some(head) = head(call, session, &answer, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
-    if session.write_response_header(head).await.is_err() {
-        return Delivery::ClientGone;
-    }
-    visit.sent += answer.held.len();
+    let pause_max = call.pool.config.spec.timeouts.idle;
     let held = if answer.is_bodiless() { Bytes::new() } else { std::mem::take(&mut answer.held) };
-    if session.write_response_body(held, rest.is_none()).await.is_err() {
+    // What was held has served: a slow client must not keep others' buffers.
+    drop(answer);
+    let write = async {
+        session.write_response_header(head).await?;
+        visit.sent += held.len();
+        session.write_response_body(held, rest.is_none()).await
+    };
+    if !matches!(timeout(pause_max, write).await, Ok(Ok(()))) {
         return Delivery::ClientGone;
     }
     match rest {
@@ -66,32 +70,35 @@ async fn stream(
         let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
         let Some(chunk) = chunk else { break };
         visit.sent += chunk.len();
-        if session.write_response_body(chunk, false).await.is_err() {
+        if !matches!(timeout(pause_max, session.write_response_body(chunk, false)).await, Ok(Ok(()))) {
             return Delivery::ClientGone;
         }
     }
     connection.release(call).await;
-    match session.write_response_body(Bytes::new(), true).await {
-        Ok(()) => Delivery::Done,
-        Err(_) => Delivery::ClientGone,
+    match timeout(pause_max, session.write_response_body(Bytes::new(), true)).await {
+        Ok(Ok(())) => Delivery::Done,
+        _ => Delivery::ClientGone,
     }
 }
 
 /// The answer inside an envelope takes the envelope's place.
-fn open_envelope(answer: &mut Answer) {
+pub(super) fn open_envelope(answer: &mut Answer) {
     let Some(opened) = shape::open(&answer.held) else { return };
     let Ok(status) = StatusCode::from_u16(opened.status) else { return };
     let mut head = ResponseHeader::clone(&answer.head);
     if head.set_status(status).is_err() {
         return;
     }
+    for (name, _) in &opened.headers {
+        head.remove_header(name);
+    }
     for (name, value) in opened.headers {
         if !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
-            let _ = head.insert_header(name, value);
+            let _ = head.append_header(name, value);
         }
     }
     *answer.head = head;
-    answer.held = opened.body;
+    answer.replace_body(opened.body);
 }
 
 /// The head as the client sees it.

@@ -4,13 +4,14 @@
 
 use super::Call;
 use super::attempt::{self, Answer};
+use super::commit;
 use crate::clock;
 use crate::snapshot::LivePool;
 use aorta_core::exchange::Attempt;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 /// The record as it stands, when it is what the client sent; none when it is not, or cannot be read.
 ///
@@ -20,14 +21,18 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
         return None;
     }
     let reading = read_back(call, plan.upstream, call.pool);
-    let answer = timeout_at(clock::instant(plan.request_deadline), reading).await.ok().flatten()?;
+    let mut answer = timeout_at(clock::instant(plan.request_deadline), reading).await.ok().flatten()?;
+    if call.pool.config.unwrap_envelope {
+        commit::open_envelope(&mut answer);
+    }
     let stands = answer.head.status == StatusCode::OK && answer.is_whole() && is_same(&answer.held, sent);
     stands.then_some(answer)
 }
 
 async fn read_back(call: &Call<'_>, upstream: usize, pool: &LivePool) -> Option<Answer> {
     let header = call.outgoing.read_back().own_header(pool.config.upstreams.get(upstream)?).ok()?;
-    let mut connection = attempt::connect(call, upstream).await?;
+    let by = Instant::now() + call.pool.config.spec.timeouts.connect;
+    let mut connection = attempt::connect(call, upstream, by).await?;
     attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;
     attempt::receive(call, connection).await.ok()
 }

@@ -51,6 +51,7 @@ impl Outgoing {
             .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        join_cookies(&mut fields);
         let mut set = |name: &'static str, value: Option<HeaderValue>| {
             fields.extend(value.map(|value| (HeaderName::from_static(name), value)));
         };
@@ -108,6 +109,12 @@ impl Outgoing {
         }
     }
 
+    /// The value that goes out under a name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&HeaderValue> {
+        self.fields.iter().find(|(field, _)| field.as_str() == name).map(|(_, value)| value)
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> &Method {
@@ -160,6 +167,20 @@ impl Outgoing {
             set(name.clone(), value.clone())?;
         }
         Ok(Box::new(header))
+    }
+}
+
+/// HTTP/2 clients send cookies in crumbs; HTTP/1 knows one field (RFC 9113 section 8.2.3).
+fn join_cookies(fields: &mut Vec<(HeaderName, HeaderValue)>) {
+    let crumbs: Vec<HeaderValue> =
+        fields.iter().filter(|(name, _)| *name == header::COOKIE).map(|(_, value)| value.clone()).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    let whole = crumbs.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+        fields.retain(|(name, _)| *name != header::COOKIE);
+        fields.push((header::COOKIE, whole));
     }
 }
 

@@ -13,26 +13,42 @@ use tokio::time::timeout;
 /// connection and lose the refusal on its way (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
+/// A refusal is small: a client that has not taken it by then does not read.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+
+/// Whether the rest of a request is read before its connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// The connection stays open.
+    No,
+    /// It closes after what the client still sends was read for a while.
+    Lingering,
+    /// It closes at once: there is no head, so nobody knows what is still to come.
+    AtOnce,
+}
 
 /// Writes an answer of Aorta's own; false when the client did not take it.
 pub async fn send(
     session: &mut ServerSession,
     refusal: Refusal,
     fhir: bool,
-    close: bool,
+    closing: Closing,
     visit: &mut Visit,
 ) -> bool {
     visit.status = refusal.status();
     let said = words(refusal, fhir, visit.request_id.to_str().unwrap_or_default());
-    if close {
+    if closing != Closing::No {
         session.set_keepalive(None);
     }
     let Ok(head) = refusal_head(refusal, &said, visit) else { return false };
     visit.sent = said.body.len();
     let body = if visit.method == http::Method::HEAD { String::new() } else { said.body };
-    let written = session.write_response_header(Box::new(head)).await.is_ok()
-        && session.write_response_body(body.into(), true).await.is_ok();
-    if close && written {
+    let write = async {
+        session.write_response_header(Box::new(head)).await.is_ok()
+            && session.write_response_body(body.into(), true).await.is_ok()
+    };
+    let written = timeout(WRITE_MAX, write).await.unwrap_or(false);
+    if closing == Closing::Lingering && written {
         linger(session).await;
     }
     written

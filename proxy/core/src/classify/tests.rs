@@ -49,7 +49,15 @@ fn a_refusal_made_by_the_application_is_an_answer() {
 #[test]
 fn a_header_alone_does_not_prove_that_the_gateway_spoke() {
     check(403, Some(E::Forbidden), B::Json, Class::Answered);
+    check(403, Some(E::Forbidden), B::Empty, Class::Answered);
     check(500, Some(E::Internal), B::Json, Class::AppFailed);
+}
+
+#[test]
+fn a_denied_head_is_a_denial_although_its_body_is_withheld() {
+    check(403, Some(E::Forbidden), B::Withheld, Class::GatewayDenied);
+    check(500, Some(E::Internal), B::Withheld, Class::GatewayFailed);
+    check(403, None, B::Withheld, Class::Answered);
 }
 
 #[test]
