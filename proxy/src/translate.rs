@@ -101,7 +101,7 @@ pub fn safety<'v>(
         if_match: conditions("if-match"),
         if_none_exist: conditions("if-none-exist"),
         fhir: spec.fhir,
-        one_data_domain: spec.one_data_domain(),
+        data_domain: spec.has_data_domain(),
         retry_unconditional_put: spec.retry.retry_unconditional_put,
     })
 }

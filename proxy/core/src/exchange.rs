@@ -103,7 +103,8 @@ pub struct Exchange {
     deadline: Timestamp,
     phase: Phase,
     attempts: Attempts,
-    ambiguous: bool,
+    /// The first upstream that may have carried it out.
+    carried_out: Option<usize>,
     moved_once: bool,
     next_is_paid: bool,
     denial: Option<Denial>,
@@ -119,7 +120,7 @@ impl Exchange {
             deadline: now + pool.spec().timeouts.request,
             phase: Phase::Choosing,
             attempts: Attempts::default(),
-            ambiguous: false,
+            carried_out: None,
             moved_once: false,
             next_is_paid: false,
             denial: None,
@@ -142,10 +143,13 @@ impl Exchange {
     /// # Errors
     /// The refusal to answer with when nobody can be asked.
     pub fn choose(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Result<Attempt, Refusal> {
+        let reads = self.terms.safety == Safety::Safe;
         let wish = Wish {
             tried: self.attempts.upstreams(),
-            may_probe: self.terms.safety == Safety::Safe && self.terms.replayable,
+            may_probe: reads && self.terms.replayable,
             key: self.terms.key,
+            inside: self.inside(),
+            reader: reads.then_some(self.terms.client),
         };
         let choice = match self.phase {
             Phase::Choosing => pool.choose(wish, now, rng),
@@ -215,7 +219,7 @@ impl Exchange {
     /// was lost (FHIR R4, "version-aware updates": a second try finds another version).
     #[must_use]
     pub fn needs_confirmation(&self, status: u16) -> bool {
-        status == 412 && self.ambiguous && self.terms.safety == Safety::Idempotent
+        status == 412 && self.carried_out.is_some() && self.terms.safety == Safety::Idempotent
     }
 
     /// The rest of a streaming answer went to the client.
@@ -306,7 +310,9 @@ impl Exchange {
         pool.settle(choice, self.outcome(taught, retry_after), now, rng);
         self.attempts.end_last(class, now);
         self.phase = Phase::Choosing;
-        self.ambiguous |= class.repeat() == Repeat::SafeOrIdempotent;
+        if class.repeat() == Repeat::SafeOrIdempotent {
+            self.carried_out.get_or_insert(choice.upstream);
+        }
         true
     }
 
@@ -318,22 +324,36 @@ impl Exchange {
         self.attempts.last().is_some_and(|last| last.started.until(self.deadline) < usual / 2)
     }
 
-    const fn outcome(&self, class: Class, retry_after: Option<Duration>) -> Outcome {
-        Outcome { class, retry_after, client: self.terms.client }
+    /// The upstream whose record store an unsure write must not leave.
+    fn inside(&self) -> Option<usize> {
+        self.carried_out.filter(|_| self.terms.safety != Safety::Safe)
+    }
+
+    /// A condition holds where it was judged: elsewhere a second create would be a second record.
+    fn safety_now(&self, pool: &Pool) -> Safety {
+        match (self.terms.safety, self.carried_out) {
+            (Safety::Conditional, Some(upstream)) if !pool.knows_store(upstream) => Safety::Unsafe,
+            (safety, _) => safety,
+        }
+    }
+
+    fn outcome(&self, class: Class, retry_after: Option<Duration>) -> Outcome {
+        let Terms { safety, client, .. } = self.terms;
+        Outcome { class, retry_after, client, wrote: safety != Safety::Safe }
     }
 
     fn retry(&mut self, pool: &mut Pool, class: Class, now: Timestamp, rng: &mut Rng) -> Option<Verdict> {
         let policy = pool.spec().retry;
-        let others = pool.has_untried(self.attempts.upstreams());
+        let others = pool.has_untried(self.attempts.upstreams(), self.inside());
         let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         let not_before =
             if class == Class::Unsent && others { now } else { now + policy.backoff.wait(failures, rng) };
         let facts = RetryFacts {
             class,
-            safety: self.terms.safety,
+            safety: self.safety_now(pool),
             replayable: self.terms.replayable,
             attempts: self.attempts.len(),
-            ambiguous: self.ambiguous,
+            ambiguous: self.carried_out.is_some(),
             moved_once: self.moved_once,
             others,
             not_before,

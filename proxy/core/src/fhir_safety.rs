@@ -12,6 +12,8 @@ pub enum Safety {
     Safe,
     /// It writes, and a second execution leaves what the first one left.
     Idempotent,
+    /// It creates on a condition: idempotent within the record store that judges the condition, nowhere else.
+    Conditional,
     /// A second execution would be a second effect.
     Unsafe,
 }
@@ -29,8 +31,9 @@ pub struct SafetyFacts<'a> {
     pub if_none_exist: bool,
     /// The pool speaks FHIR, so paths and conditional headers mean what FHIR says.
     pub fhir: bool,
-    /// The pool's upstreams share one record store, so a conditional create is one create wherever it runs.
-    pub one_data_domain: bool,
+    /// Some upstream's record store is known by name, or there is only one upstream: a conditional create can be
+    /// repeated inside it.
+    pub data_domain: bool,
     /// The operator allows repeating `PUT` without `If-Match` (each repeat makes another version).
     pub retry_unconditional_put: bool,
 }
@@ -78,8 +81,8 @@ fn judge_fhir_post(facts: SafetyFacts<'_>) -> Safety {
         return Safety::Safe;
     }
     let is_operation = last.starts_with('$');
-    if facts.if_none_exist && facts.one_data_domain && !is_operation {
-        return Safety::Idempotent;
+    if facts.if_none_exist && facts.data_domain && !is_operation {
+        return Safety::Conditional;
     }
     Safety::Unsafe
 }
@@ -95,7 +98,7 @@ mod tests {
             if_match: headers.contains(&"if-match"),
             if_none_exist: headers.contains(&"if-none-exist"),
             fhir: true,
-            one_data_domain: !headers.contains(&"two domains"),
+            data_domain: !headers.contains(&"no domain"),
             retry_unconditional_put: headers.contains(&"put allowed"),
         };
         assert_eq!(judge(facts), expected, "{method} {path} {headers:?}");
@@ -111,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn a_create_may_be_repeated_only_under_if_none_exist_in_one_data_domain() {
+    fn a_create_may_be_repeated_only_under_if_none_exist_and_where_a_data_domain_is_known() {
         check(Method::POST, "/Patient", &[], Safety::Unsafe);
-        check(Method::POST, "/Patient", &["if-none-exist"], Safety::Idempotent);
-        check(Method::POST, "/Patient", &["if-none-exist", "two domains"], Safety::Unsafe);
+        check(Method::POST, "/Patient", &["if-none-exist"], Safety::Conditional);
+        check(Method::POST, "/Patient", &["if-none-exist", "no domain"], Safety::Unsafe);
         check(Method::POST, "/", &[], Safety::Unsafe);
         check(Method::POST, "/Patient/1/$process-message", &["if-none-exist"], Safety::Unsafe);
     }

@@ -10,13 +10,14 @@
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
 //! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
-//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`]: who is asked next, who is out, and how
-//!    one comes back.
+//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `affinity`: who is asked next, who is
+//!    out, how one comes back, and where a client that wrote reads.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means.
 //! 7. [`retry`]: whether the request may be tried again, and when.
 //! 8. [`receipt`]: what is booked when the exchange closes.
 //! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
+mod affinity;
 pub mod balance;
 pub mod bounds;
 pub mod classify;

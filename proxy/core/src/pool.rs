@@ -9,6 +9,7 @@ mod settle;
 pub use choose::{Choice, Tier, Wish};
 pub use settle::{CheckResult, Outcome};
 
+use crate::affinity::WriteAffinity;
 use crate::balance::{BalancePolicy, Balancer};
 use crate::classify::Dialect;
 use crate::outlier::{EjectReason, PassiveHealth};
@@ -18,7 +19,9 @@ use crate::slow_start::SlowStart;
 use crate::time::Timestamp;
 use crate::timeout::Timeouts;
 use crate::upstream::{Health, Upstream, UpstreamSpec};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that is fixed about a pool.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +40,8 @@ pub struct PoolSpec {
     pub check_configured: bool,
     /// When an upstream is out.
     pub passive_health: PassiveHealth,
+    /// A client that wrote reads from the same data domain for this long; zero is off.
+    pub write_affinity: Duration,
     /// How an upstream comes back.
     pub slow_start: SlowStart,
     /// When a request is tried again.
@@ -46,17 +51,10 @@ pub struct PoolSpec {
 }
 
 impl PoolSpec {
-    /// All upstreams share one record store: a conditional create is one create wherever it runs.
+    /// Some upstream's record store is known by name, or is the only one.
     #[must_use]
-    pub fn one_data_domain(&self) -> bool {
-        match self.upstreams.split_first() {
-            None => false,
-            Some((_, [])) => true,
-            Some((first, rest)) => {
-                !first.data_domain.is_empty()
-                    && rest.iter().all(|other| other.data_domain == first.data_domain)
-            }
-        }
+    pub fn has_data_domain(&self) -> bool {
+        self.upstreams.len() == 1 || self.upstreams.iter().any(|upstream| !upstream.data_domain.is_empty())
     }
 }
 
@@ -135,6 +133,7 @@ pub struct Pool {
     spec: Arc<PoolSpec>,
     upstreams: Vec<Upstream>,
     balancer: Balancer,
+    affinity: WriteAffinity,
     /// The priorities there are, lowest first.
     levels: Vec<u32>,
     budget: RetryBudget,
@@ -148,8 +147,13 @@ impl Pool {
     /// A pool whose upstreams are all healthy.
     #[must_use]
     pub fn new(spec: Arc<PoolSpec>, now: Timestamp) -> Self {
-        let upstreams: Vec<_> =
-            spec.upstreams.iter().map(|upstream| Upstream::new(upstream.clone(), now)).collect();
+        let mut domains = BTreeMap::new();
+        let upstream = |(index, upstream): (usize, &UpstreamSpec)| {
+            let name = upstream.data_domain.clone();
+            let domain = (!name.is_empty()).then(|| *domains.entry(name).or_insert(index));
+            Upstream { domain, ..Upstream::new(upstream.clone(), now) }
+        };
+        let upstreams: Vec<_> = spec.upstreams.iter().enumerate().map(upstream).collect();
         let mut levels: Vec<_> = spec.upstreams.iter().map(|upstream| upstream.priority).collect();
         levels.sort_unstable();
         levels.dedup();
@@ -157,6 +161,7 @@ impl Pool {
             balancer: Balancer::new(spec.balance, upstreams.iter().map(Upstream::name)),
             budget: RetryBudget::new(spec.retry.budget, now),
             levels,
+            affinity: WriteAffinity::new(spec.write_affinity),
             panic: false,
             unwell: 0,
             events: Vec::new(),

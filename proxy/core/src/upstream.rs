@@ -103,6 +103,8 @@ pub enum Suspicion {
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub(crate) spec: UpstreamSpec,
+    /// The first upstream of the pool that names the same data domain; none when it names none.
+    pub(crate) domain: Option<usize>,
     pub(crate) health: Health,
     pub(crate) outlier: Outlier,
     pub(crate) suspicion: Suspicion,
@@ -125,6 +127,7 @@ impl Upstream {
     pub(crate) fn new(spec: UpstreamSpec, now: Timestamp) -> Self {
         Self {
             spec,
+            domain: None,
             health: Health::Healthy,
             outlier: Outlier::default(),
             suspicion: Suspicion::None,
@@ -174,6 +177,12 @@ impl Upstream {
         if now < self.bias_until { percent / 2 } else { percent }
     }
 
+    /// The name of its record store; empty when nothing is said of it.
+    #[must_use]
+    pub fn data_domain(&self) -> &str {
+        &self.spec.data_domain
+    }
+
     /// Attempts that are out.
     #[must_use]
     pub const fn in_flight(&self) -> u32 {
@@ -190,6 +199,11 @@ impl Upstream {
     #[must_use]
     pub const fn skip_until(&self) -> Timestamp {
         self.skip_until
+    }
+
+    /// Nothing is asked of it, or it is in this data domain.
+    pub(crate) fn is_in(&self, domain: Option<usize>) -> bool {
+        domain.is_none() || self.domain == domain
     }
 
     pub(crate) fn enter(&mut self, health: Health, now: Timestamp) {

@@ -4,6 +4,8 @@
 
 #[path = "simulation/directed.rs"]
 mod directed;
+#[path = "simulation/domain_laws.rs"]
+mod domain_laws;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "simulation/request_laws.rs"]
@@ -14,6 +16,7 @@ mod upstream_laws;
 use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::Scenario;
 use aorta_core::simulate::{Step, run};
+use domain_laws::DomainLaws;
 use request_laws::RequestLaws;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use upstream_laws::UpstreamLaws;
@@ -24,8 +27,10 @@ const SEEDS: u64 = 256;
 fn lawful(scenario: &Scenario, seed: u64) -> Report {
     let mut requests = RequestLaws::new(scenario);
     let mut upstreams = UpstreamLaws::new(scenario);
+    let mut domains = DomainLaws::new(scenario);
     let report = run(scenario, seed, &mut |step: &Step<'_>| {
-        upstreams.watch(step, &requests);
+        domains.watch(step, &requests);
+        upstreams.watch(step, &requests, &domains);
         requests.watch(step);
     });
     requests.at_rest(&report);

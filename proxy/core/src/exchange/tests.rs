@@ -1,3 +1,4 @@
+mod domains;
 mod endings;
 mod limits;
 mod payment;

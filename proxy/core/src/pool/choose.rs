@@ -15,6 +15,10 @@ pub struct Wish<'a> {
     pub may_probe: bool,
     /// What a hashing policy hashes it by.
     pub key: Option<u64>,
+    /// It writes, and this upstream may have carried it out already: only the same record store may be asked.
+    pub inside: Option<usize>,
+    /// It reads for this client, which wants to find there what it wrote.
+    pub reader: Option<u64>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -98,37 +102,56 @@ impl Pool {
     }
 
     /// Somebody who was not tried yet could be asked.
-    pub(crate) fn has_untried(&self, tried: &[usize]) -> bool {
-        (0..self.upstreams.len()).any(|index| !tried.contains(&index))
+    pub(crate) fn has_untried(&self, tried: &[usize], inside: Option<usize>) -> bool {
+        let domain = self.domain(inside);
+        let open = |(index, held): (usize, &Upstream)| !tried.contains(&index) && held.is_in(domain);
+        self.upstreams.iter().enumerate().any(open)
+    }
+
+    /// A conditional create that this upstream may have carried out can be repeated: its record store is known
+    /// by name, or there is no other.
+    pub(crate) fn knows_store(&self, upstream: usize) -> bool {
+        self.upstreams.len() == 1 || self.domain(Some(upstream)).is_some()
+    }
+
+    fn domain(&self, upstream: Option<usize>) -> Option<usize> {
+        upstream.and_then(|index| self.upstreams.get(index)).and_then(|held| held.domain)
     }
 
     fn candidate(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<(usize, Tier)> {
         let mut about = Circumstances { now, key: wish.key, rng };
-        let untried = |index: usize| !wish.tried.contains(&index);
-        let willing = |upstream: &Upstream| now >= upstream.skip_until;
-        if self.panic
-            // Whom to prefer is a question among the healthy: here everybody is eligible.
-            && let Some(index) = self.pick_any(&mut about, |index, held| untried(index) && willing(held))
-        {
-            return Some((index, Tier::Panic));
-        }
-        if self.unwell > 0
-            && wish.tried.is_empty()
-            && let Some(index) = self.due_probe(wish, now)
-        {
-            return Some((index, Tier::Probe));
-        }
+        let inside = self.domain(wish.inside);
+        let home = wish.reader.and_then(|client| self.affinity.home(client, now));
+        let open = |index: usize, held: &Upstream| !wish.tried.contains(&index) && held.is_in(inside);
+        let willing = |held: &Upstream| now >= held.skip_until;
         let rotation = |held: &Upstream| held.health.in_rotation();
-        if let Some(index) = self.pick(&mut about, |i, held| untried(i) && rotation(held) && willing(held)) {
-            return Some((index, Tier::Rotation));
+        // First where the client wrote; but a stale answer is better than none.
+        for home in [home, None].into_iter().skip(usize::from(home.is_none())) {
+            let first =
+                |index: usize, held: &Upstream| open(index, held) && willing(held) && held.is_in(home);
+            if self.panic
+                // Whom to prefer is a question among the healthy: here everybody is eligible.
+                && let Some(index) = self.pick_any(&mut about, first)
+            {
+                return Some((index, Tier::Panic));
+            }
+            if self.unwell > 0
+                && wish.tried.is_empty()
+                && let Some(index) = self.due_probe(wish, home, now)
+            {
+                return Some((index, Tier::Probe));
+            }
+            if let Some(index) = self.pick(&mut about, |index, held| rotation(held) && first(index, held)) {
+                return Some((index, Tier::Rotation));
+            }
         }
-        if let Some(index) = self.pick(&mut about, |i, held| untried(i) && rotation(held)) {
+        if let Some(index) = self.pick(&mut about, |index, held| rotation(held) && open(index, held)) {
             return Some((index, Tier::Throttled));
         }
-        if let Some(index) = self.pick(&mut about, |i, _| untried(i)) {
+        if let Some(index) = self.pick(&mut about, open) {
             return Some((index, Tier::LastResort));
         }
-        let again = self.again(wish.tried);
+        let again = self.again(wish.tried, inside);
         again.map(|index| (index, Tier::Again))
     }
 
@@ -189,13 +212,14 @@ impl Pool {
     }
 
     /// One that stands in rotation if there is any, and among those the one asked longest ago.
-    fn again(&self, tried: &[usize]) -> Option<usize> {
+    fn again(&self, tried: &[usize], inside: Option<usize>) -> Option<usize> {
         let last_asked = |index: usize| tried.iter().rposition(|&asked| asked == index).unwrap_or(0);
         (0..self.upstreams.len())
+            .filter(|&index| self.upstreams[index].is_in(inside))
             .min_by_key(|&index| (!self.upstreams[index].health.in_rotation(), last_asked(index)))
     }
 
-    fn due_probe(&self, wish: Wish<'_>, now: Timestamp) -> Option<usize> {
+    fn due_probe(&self, wish: Wish<'_>, home: Option<usize>, now: Timestamp) -> Option<usize> {
         // A pool that sees only writes must probe too: after one more ejection's length a write does it.
         let patience = self.spec.passive_health.ejection;
         let due = |held: &Upstream| match held.health {
@@ -205,7 +229,7 @@ impl Pool {
             _ => false,
         };
         // In turn: one whose probes come to nothing must not keep another waiting.
-        let waiting = self.upstreams.iter().enumerate().filter(|(_, held)| due(held));
+        let waiting = self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(home) && due(held));
         waiting.min_by_key(|(_, held)| held.probed_at).map(|(index, _)| index)
     }
 

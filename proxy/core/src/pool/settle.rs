@@ -2,7 +2,7 @@
 
 use super::{Choice, Guard, Pool, PoolEvent, Tier};
 use crate::balance::BalancePolicy;
-use crate::classify::{Class, Evidence};
+use crate::classify::{Class, Evidence, Repeat};
 use crate::outlier::EjectReason;
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub retry_after: Option<Duration>,
     /// A hash of who the client is.
     pub client: u64,
+    /// The request writes.
+    pub wrote: bool,
 }
 
 /// What the proxy's own check request found.
@@ -57,6 +59,7 @@ impl Pool {
             *busy = false;
         }
         self.heed_throttle(choice, outcome, now);
+        self.heed_write(choice, outcome, now);
         if !current {
             return;
         }
@@ -89,6 +92,18 @@ impl Pool {
             }
             CheckResult::Refused => self.eject(upstream, EjectReason::DeniedVerified, now, rng),
             CheckResult::Failed => self.on_failure(upstream, false, now, rng),
+        }
+    }
+
+    /// Also a write that only may have been carried out: its client will look for it.
+    fn heed_write(&mut self, choice: Choice, outcome: Outcome, now: Timestamp) {
+        let may_stand =
+            outcome.class == Class::Answered || outcome.class.repeat() == Repeat::SafeOrIdempotent;
+        if outcome.wrote
+            && may_stand
+            && let Some(domain) = self.upstreams[choice.upstream].domain
+        {
+            self.affinity.wrote(outcome.client, domain, now);
         }
     }
 

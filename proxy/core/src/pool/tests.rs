@@ -12,8 +12,8 @@ use fastrand::Rng;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-const READ: Wish<'static> = Wish { tried: &[], may_probe: true, key: None };
-const WRITE: Wish<'static> = Wish { tried: &[], may_probe: false, key: None };
+const READ: Wish<'static> = Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None };
+const WRITE: Wish<'static> = Wish { may_probe: false, ..READ };
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -63,7 +63,7 @@ impl Yard {
     }
 
     fn settle_for(&mut self, choice: Choice, class: Class, client: u64) {
-        let outcome = Outcome { class, retry_after: None, client };
+        let outcome = Outcome { class, retry_after: None, client, wrote: false };
         self.pool.settle(choice, outcome, self.now, &mut self.rng);
     }
 

@@ -34,6 +34,8 @@ pub struct Traffic {
     pub safe: Ratio,
     /// The share, among what does not read, that may be executed twice.
     pub idempotent: Ratio,
+    /// The share, among what may be executed twice, that may be so in one record store only.
+    pub conditional: Ratio,
     /// How many clients there are.
     pub clients: u64,
     /// How many of them have a key that no gateway accepts.
@@ -55,6 +57,7 @@ impl Default for Traffic {
             bursts: Vec::new(),
             safe: Ratio::percent(100),
             idempotent: none,
+            conditional: none,
             clients: 10,
             bad_keys: 0,
             unkept: none,
@@ -99,10 +102,11 @@ impl Traffic {
 
     pub(super) fn request(&self, id: u64, now: Timestamp, rng: &mut Rng) -> Request {
         let mut chance = |share: Ratio| rng.f64() < share.get();
-        let safety = match (chance(self.safe), chance(self.idempotent)) {
-            (true, _) => Safety::Safe,
-            (false, true) => Safety::Idempotent,
-            (false, false) => Safety::Unsafe,
+        let safety = match (chance(self.safe), chance(self.idempotent), chance(self.conditional)) {
+            (true, ..) => Safety::Safe,
+            (false, true, false) => Safety::Idempotent,
+            (false, true, true) => Safety::Conditional,
+            (false, false, _) => Safety::Unsafe,
         };
         let (unkept, streams) = (chance(self.unkept), chance(self.streamed));
         let client = rng.u64(0..self.clients.max(1));

@@ -44,6 +44,10 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
     for spec in specs.iter_mut().filter(|_| has_standby) {
         spec.priority = rng.u32(0..3);
     }
+    let (has_domains, has_affinity) = (rng.bool(), rng.bool());
+    for spec in specs.iter_mut().filter(|_| has_domains) {
+        spec.data_domain = ["", "east", "west"][rng.usize(0..3)].to_owned();
+    }
     PoolSpec {
         name: "records".to_owned(),
         upstreams: specs,
@@ -52,6 +56,7 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
         fhir: true,
         check_configured: rng.bool(),
         passive_health: passive_health(rng),
+        write_affinity: if has_affinity { millis(rng, 100..5_000) } else { Duration::ZERO },
         slow_start: SlowStart { span: if rng.bool() { millis(rng, 1_000..20_000) } else { Duration::ZERO } },
         retry: retry(rng),
         timeouts: Timeouts {
@@ -104,6 +109,7 @@ fn traffic(rng: &mut Rng, span: Duration) -> Traffic {
         bursts: if rng.bool() { vec![burst] } else { Vec::new() },
         safe: Ratio::percent(rng.u8(0..=100)),
         idempotent: Ratio::percent(50),
+        conditional: Ratio::percent(30),
         clients,
         bad_keys: rng.u64(0..=2).min(clients - 1),
         unkept: quarter(rng),

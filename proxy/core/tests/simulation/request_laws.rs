@@ -3,7 +3,7 @@
 use aorta_core::classify::Class;
 use aorta_core::exchange::Attempt;
 use aorta_core::fhir_safety::Safety;
-use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::pool::{Pool, PoolEvent, PoolSpec};
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::{Request, Scenario};
@@ -34,6 +34,8 @@ struct Open {
     executed: bool,
     sent: bool,
     ambiguous: bool,
+    /// The first upstream that may have carried it out.
+    carried_out: Option<usize>,
     moved_once: bool,
     over: bool,
 }
@@ -55,6 +57,11 @@ impl<'a> RequestLaws<'a> {
         let (open, flowed) = (BTreeMap::new(), Timestamp::ZERO);
         let ejected_at = vec![None; scenario.pool.upstreams.len()];
         Self { scenario, open, opened: 0, closed: 0, budget, flowed, paid: 0, ejected_at }
+    }
+
+    /// The first upstream that may have carried out this request.
+    pub(crate) fn carried_out(&self, request: Request) -> Option<usize> {
+        self.open.get(&request.id).and_then(|open| open.carried_out)
     }
 
     /// The upstreams this request has asked, before the step that is watched.
@@ -108,7 +115,9 @@ impl<'a> RequestLaws<'a> {
         assert!(request.terms.replayable || !open.sent, "a body that is gone was sent again");
         assert!(at < deadline && attempt.deadline <= deadline, "an attempt outlives its request");
         let asked_before = open.tried.contains(&attempt.upstream);
-        let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index));
+        let store = (!reads).then(|| open.carried_out.and_then(|first| store(pool, first))).flatten();
+        let is_open = |index: usize| store.is_none_or(|name| pool.upstreams[index].data_domain == name);
+        let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index) || !is_open(index));
         assert!(!asked_before || all_asked, "an upstream was asked twice before another was asked once");
         open.tried.push(attempt.upstream);
         open.asked_at = at;
@@ -125,6 +134,9 @@ impl<'a> RequestLaws<'a> {
         let is_free = class == Class::Unsent || is_out || was_put_out;
         open.sent |= class != Class::Unsent;
         open.ambiguous |= AMBIGUOUS.contains(&class);
+        if AMBIGUOUS.contains(&class) {
+            open.carried_out.get_or_insert(asked);
+        }
         open.over = !matches!(verdict, Verdict::Retry { .. });
         if let Verdict::Retry { .. } = verdict {
             let one_move = ONE_MOVE.contains(&class);
@@ -172,6 +184,11 @@ impl<'a> RequestLaws<'a> {
         self.flowed = at;
         self.budget = (self.budget + flowed).min(f64::from(spec.burst));
     }
+}
+
+/// The name of an upstream's record store, when it has one.
+pub(crate) fn store(pool: &PoolSpec, upstream: usize) -> Option<&str> {
+    Some(pool.upstreams[upstream].data_domain.as_str()).filter(|name| !name.is_empty())
 }
 
 /// A read that failed may end here only if its attempts, its one move, its body or its time are used up.

@@ -1,5 +1,6 @@
 //! What must hold for every upstream. Written from the design's sentences, not from the code it judges.
 
+use crate::domain_laws::DomainLaws;
 use crate::request_laws::RequestLaws;
 use aorta_core::classify::Class;
 use aorta_core::exchange::Attempt;
@@ -64,7 +65,7 @@ impl<'a> UpstreamLaws<'a> {
         Self { scenario, memories, out: BTreeMap::new(), blameless: true, stale: None }
     }
 
-    pub(crate) fn watch(&mut self, step: &Step<'_>, requests: &RequestLaws<'_>) {
+    pub(crate) fn watch(&mut self, step: &Step<'_>, requests: &RequestLaws<'_>, domains: &DomainLaws<'_>) {
         if !matches!(step.what, What::Told { .. }) {
             self.remember(step.pool);
         }
@@ -72,7 +73,8 @@ impl<'a> UpstreamLaws<'a> {
             What::Opened { .. } => self.blameless = true,
             What::Chosen { request, attempt, .. } => {
                 self.blameless = true;
-                self.chosen(step.at, step.pool, request, attempt, requests.tried(request));
+                let tried = [requests.tried(request), &domains.closed_to(request)].concat();
+                self.chosen(step.at, step.pool, request, attempt, &tried);
             }
             What::Judged { request, class, verdict } => {
                 self.blameless = BLAMELESS.contains(&class);
@@ -108,7 +110,8 @@ impl<'a> UpstreamLaws<'a> {
             health.in_rotation() || attempt.probe || pool.in_panic() || in_rotation_tried,
             "an ejected upstream was asked without need"
         );
-        if !attempt.probe && !pool.in_panic() {
+        let roams = request.terms.safety != Safety::Safe || self.scenario.pool.write_affinity.is_zero();
+        if roams && !attempt.probe && !pool.in_panic() {
             standby_waits(at, pool, attempt.upstream, tried);
         }
         let changed = pool.upstreams()[attempt.upstream].changed();
@@ -122,7 +125,9 @@ impl<'a> UpstreamLaws<'a> {
             memory.passed_by = 0;
         }
         let may_probe = request.terms.safety == Safety::Safe && request.terms.replayable;
-        if may_probe && attempt.number == 1 && !pool.in_panic() {
+        // A reader that looks for its own write passes other stores by.
+        let roams = self.scenario.pool.write_affinity.is_zero();
+        if may_probe && roams && attempt.number == 1 && !pool.in_panic() {
             self.pass_by(at, pool);
         }
     }

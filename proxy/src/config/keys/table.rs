@@ -145,7 +145,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 11] = [
+static POOL: [Key; 12] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -173,6 +173,11 @@ static POOL: [Key; 11] = [
         "active_health",
         Kind::OptionalBlock(&ACTIVE_HEALTH),
         "The proxy's own check, which verifies a denial; absent: none.",
+    ),
+    live(
+        "write_affinity",
+        duration(secs(0), ms(0), secs(3600)),
+        "A client that wrote reads from the same data_domain for this long; `0s` is off.",
     ),
     live(
         "slow_start",

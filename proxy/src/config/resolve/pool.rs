@@ -17,6 +17,7 @@ use aorta_core::retry::backoff::Backoff;
 use aorta_core::retry::budget::BudgetSpec;
 use aorta_core::slow_start::SlowStart;
 use aorta_core::timeout::Timeouts;
+use aorta_core::upstream::UpstreamSpec;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     let (specs, upstreams): (Vec<_>, Vec<_>) = upstreams(block, outside).into_iter().unzip();
     let check = block.optional_block("active_health").map(|block| active_health(&block));
     let retry = block.block("retry");
+    let write_affinity = write_affinity(block, &specs);
     let passive_health = passive_health(&block.block("passive_health"), specs.len());
     let spec = PoolSpec {
         name: name.text.to_owned(),
@@ -49,6 +51,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         fhir: block.flag("fhir"),
         check_configured: check.is_some(),
         passive_health,
+        write_affinity,
         slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
         timeouts: timeouts(&block.block("timeouts")),
@@ -68,6 +71,16 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         replay_body_max: retry.size("replay_body_max"),
         hold_max: retry.size("hold_max"),
     }
+}
+
+fn write_affinity(block: &Block<'_>, upstreams: &[UpstreamSpec]) -> Duration {
+    let span = block.duration("write_affinity");
+    let no_domain = upstreams.iter().all(|upstream| upstream.data_domain.is_empty());
+    if !span.is_zero() && no_domain && !upstreams.is_empty() {
+        let right = "name the `data_domain` of each upstream, or remove this key";
+        block.problem("write_affinity", "means nothing where no upstream names a data_domain", right);
+    }
+    span
 }
 
 fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {

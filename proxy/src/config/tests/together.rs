@@ -3,6 +3,15 @@
 use super::{GOOD, check, good, pool_with};
 
 #[test]
+fn write_affinity_wants_a_data_domain() {
+    check(
+        &pool_with("    write_affinity: 10s\n"),
+        &["10:21: pools.records.write_affinity: means nothing where no upstream names a data_domain; \
+           name the `data_domain` of each upstream, or remove this key"],
+    );
+}
+
+#[test]
 fn a_name_is_given_once() {
     check(
         &GOOD.replace("name: ohio", "name: virginia").replace(
