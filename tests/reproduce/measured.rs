@@ -15,12 +15,21 @@ pub(crate) struct Measured {
     pub(crate) up: Vec<Shown>,
     /// What each region itself counted meanwhile: Virginia, Ohio.
     pub(crate) counted: [u64; 2],
-    /// Ohio's endpoint disabled: ten pages from that moment on.
-    pub(crate) ohio_lost: Vec<Shown>,
-    /// Virginia's endpoint disabled: ten pages from that moment on.
-    pub(crate) virginia_lost: Vec<Shown>,
+    /// Ohio's endpoint disabled.
+    pub(crate) ohio_lost: Loss,
+    /// Virginia's endpoint disabled.
+    pub(crate) virginia_lost: Loss,
     /// Both up again in a new house, with twice the latency: ten pages.
     pub(crate) doubled: Vec<Shown>,
+}
+
+/// What pages showed around the loss of a region.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    /// Right before it: twenty pages.
+    pub(crate) before: Vec<Shown>,
+    /// From that moment on: ten pages.
+    pub(crate) after: Vec<Shown>,
 }
 
 /// A sentence, and whether it is true.
@@ -35,11 +44,15 @@ pub(crate) struct Check {
 impl Measured {
     /// The pages that one region answered while both were up.
     pub(crate) fn up_at(&self, place: Place) -> Vec<f64> {
-        self.up.iter().filter(|shown| shown.place == place).map(|shown| shown.millis).collect()
+        millis_at(&self.up, place)
     }
 
     /// The pages after the loss of a region.
     pub(crate) fn lost(&self, place: Place) -> &[Shown] {
+        &self.loss(place).after
+    }
+
+    fn loss(&self, place: Place) -> &Loss {
         match place {
             Place::Virginia => &self.virginia_lost,
             Place::Ohio => &self.ohio_lost,
@@ -77,7 +90,7 @@ impl Measured {
                 format!("with {} disabled, at most 2 of 10 pages meet it", lost.name()),
                 all.iter().filter(|shown| shown.attempts > 1).count() <= 2,
             );
-            let (before, now) = (median(&self.up_at(answering)), median(&after));
+            let (before, now) = (median(&millis_at(&self.loss(lost).before, answering)), median(&after));
             must(
                 format!(
                     "after the ejection of {} the median is within 10 % of the baseline ({now:.0} and {before:.0} ms)",
@@ -98,6 +111,10 @@ impl Measured {
         );
         checks
     }
+}
+
+fn millis_at(pages: &[Shown], place: Place) -> Vec<f64> {
+    pages.iter().filter(|shown| shown.place == place).map(|shown| shown.millis).collect()
 }
 
 /// The middle value; zero when there are none.
@@ -125,8 +142,14 @@ mod tests {
             latency: Duration::from_millis(80),
             up: pages(Place::Virginia, true, 20, 85.0),
             counted: [10, 10],
-            ohio_lost: pages(Place::Virginia, false, 10, 86.0),
-            virginia_lost: pages(Place::Ohio, false, 10, 84.0),
+            ohio_lost: Loss {
+                before: pages(Place::Virginia, true, 20, 85.0),
+                after: pages(Place::Virginia, false, 10, 86.0),
+            },
+            virginia_lost: Loss {
+                before: pages(Place::Virginia, true, 20, 85.0),
+                after: pages(Place::Ohio, false, 10, 84.0),
+            },
             doubled: pages(Place::Virginia, true, 10, 166.0),
         }
     }
@@ -145,19 +168,24 @@ mod tests {
         };
         assert_eq!(failing(|measured| measured.up[3].place = measured.up[2].place), 1);
         assert_eq!(failing(|measured| measured.counted = [11, 9]), 1);
-        assert_eq!(failing(|measured| measured.ohio_lost[9].place = Place::Ohio), 1);
+        assert_eq!(failing(|measured| measured.ohio_lost.after[9].place = Place::Ohio), 1);
         assert_eq!(
-            failing(|measured| measured.virginia_lost[..3].iter_mut().for_each(|page| page.attempts = 2)),
+            failing(|measured| measured.virginia_lost.after[..3]
+                .iter_mut()
+                .for_each(|page| page.attempts = 2)),
             1
         );
-        assert_eq!(failing(|measured| measured.ohio_lost.iter_mut().for_each(|page| page.millis = 95.0)), 1);
+        assert_eq!(
+            failing(|measured| measured.ohio_lost.after.iter_mut().for_each(|page| page.millis = 95.0)),
+            1
+        );
         assert_eq!(failing(|measured| measured.doubled.iter_mut().for_each(|page| page.millis = 85.0)), 1);
     }
 
     #[test]
     fn pages_that_met_the_lost_region_do_not_count_as_after_its_ejection() {
         let mut measured = sound();
-        measured.ohio_lost[1] = Shown { place: Place::Virginia, millis: 170.0, attempts: 2 };
+        measured.ohio_lost.after[1] = Shown { place: Place::Virginia, millis: 170.0, attempts: 2 };
         assert_eq!(measured.after_ejection(Place::Ohio), [86.0; 8]);
     }
 }
