@@ -22,6 +22,8 @@ mod faults; // each fault of a region: no read lost, no create executed twice
 #[cfg(test)]
 mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream
 #[cfg(test)]
+mod install; // make install: systemd takes the units, an edited configuration stays
+#[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
 mod privacy; // no patient data in any log, metric or error
