@@ -17,7 +17,6 @@ pub mod ring_hash;
 pub mod round_robin;
 
 use crate::time::Timestamp;
-use draw::Lots;
 use fastrand::Rng;
 use peak_ewma::Latency;
 use ring_hash::RingHash;
@@ -85,7 +84,6 @@ pub struct Circumstances<'a> {
 #[derive(Clone, Debug)]
 pub struct Balancer {
     memory: Memory,
-    lots: Lots,
 }
 
 #[derive(Clone, Debug)]
@@ -108,13 +106,13 @@ impl Balancer {
             BalancePolicy::RingHash => Memory::RingHash(RingHash::new(names)),
             BalancePolicy::Random => Memory::Random,
         };
-        Self { memory, lots: Lots::default() }
+        Self { memory }
     }
 
     /// Picks one of the candidates, as its index; none when there is no candidate.
     pub fn pick(
         &mut self,
-        candidates: impl Iterator<Item = Candidate>,
+        candidates: impl Iterator<Item = Candidate> + Clone,
         circumstances: &mut Circumstances<'_>,
     ) -> Option<usize> {
         let Circumstances { now, key, rng } = circumstances;
@@ -122,11 +120,11 @@ impl Balancer {
             (Memory::RoundRobin(turn), _) => {
                 turn.pick(candidates.map(|candidate| (candidate.index, candidate.weight)))
             }
-            (Memory::LeastRequest, _) => least_request::pick(self.lots.of(candidates), rng),
-            (Memory::PeakEwma, _) => peak_ewma::pick(self.lots.of(candidates), *now, rng),
-            (Memory::RingHash(ring), Some(key)) => ring.pick(self.lots.of(candidates), key),
+            (Memory::LeastRequest, _) => least_request::pick(candidates, rng),
+            (Memory::PeakEwma, _) => peak_ewma::pick(candidates, *now, rng),
+            (Memory::RingHash(ring), Some(key)) => ring.pick(candidates, key),
             (Memory::RingHash(_), None) | (Memory::Random, _) => {
-                self.lots.of(candidates).one(rng).map(|candidate| candidate.index)
+                draw::one(candidates, rng).map(|candidate| candidate.index)
             }
         }
     }

@@ -1,64 +1,48 @@
 //! Drawing lots: a candidate's chance is its weight over all weights.
+//!
+//! The candidates are walked twice or three times and never collected: writing them down measured slower.
 
 use super::Candidate;
 use fastrand::Rng;
 
-/// The candidates of one choice and where each one's lots end. Kept between choices only for its memory:
-/// judging who may be asked costs more than drawing, so it is done once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Lots {
-    held: Vec<(u64, Candidate)>,
+/// One candidate.
+pub(super) fn one(candidates: impl Iterator<Item = Candidate> + Clone, rng: &mut Rng) -> Option<Candidate> {
+    let total = total(candidates.clone());
+    if total == 0 { None } else { holder(candidates, rng.u64(0..total)) }
 }
 
-impl Lots {
-    /// Gives out lots.
-    pub(super) fn of(&mut self, candidates: impl Iterator<Item = Candidate>) -> &Self {
-        let mut end = 0;
-        self.held.clear();
-        self.held.extend(candidates.map(|candidate| {
-            end += u64::from(candidate.weight);
-            (end, candidate)
-        }));
-        self
+/// Two different candidates in the order they were drawn; the second is none when there is only one.
+///
+/// Drawn without putting back: with two regions both are always compared. Putting the first one back would
+/// send a quarter of all requests to the worse of two without a look at the better.
+pub(super) fn two(
+    candidates: impl Iterator<Item = Candidate> + Clone,
+    rng: &mut Rng,
+) -> Option<(Candidate, Option<Candidate>)> {
+    let total = total(candidates.clone());
+    if total == 0 {
+        return None;
     }
+    let first = holder(candidates.clone(), rng.u64(0..total))?;
+    let rest = total - u64::from(first.weight);
+    if rest == 0 {
+        return Some((first, None));
+    }
+    let others = candidates.filter(|candidate| candidate.index != first.index);
+    Some((first, holder(others, rng.u64(0..rest))))
+}
 
-    /// The candidates.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> + Clone {
-        self.held.iter().map(|(_, candidate)| *candidate)
-    }
+/// All weights.
+pub(super) fn total(candidates: impl Iterator<Item = Candidate>) -> u64 {
+    candidates.map(|candidate| u64::from(candidate.weight)).sum()
+}
 
-    /// All lots.
-    pub(super) fn total(&self) -> u64 {
-        self.held.last().map_or(0, |(end, _)| *end)
-    }
-
-    /// One candidate.
-    pub(super) fn one(&self, rng: &mut Rng) -> Option<Candidate> {
-        let total = self.total();
-        if total == 0 { None } else { self.holder(rng.u64(0..total)).map(|(_, first)| first) }
-    }
-
-    /// Two different candidates in the order they were drawn; the second is none when there is only one.
-    ///
-    /// Drawn without putting back: with two regions both are always compared. Putting the first one back
-    /// would send a quarter of all requests to the worse of two without a look at the better.
-    pub(super) fn two(&self, rng: &mut Rng) -> Option<(Candidate, Option<Candidate>)> {
-        let total = self.total();
-        if total == 0 {
-            return None;
-        }
-        let (end, first) = self.holder(rng.u64(0..total))?;
-        let taken = u64::from(first.weight);
-        if taken == total {
-            return Some((first, None));
-        }
-        let lot = rng.u64(0..total - taken);
-        let lot = if lot < end - taken { lot } else { lot + taken };
-        Some((first, self.holder(lot).map(|(_, second)| second)))
-    }
-
-    fn holder(&self, lot: u64) -> Option<(u64, Candidate)> {
-        let index = self.held.partition_point(|(end, _)| *end <= lot);
-        self.held.get(index).copied()
-    }
+/// Whose lot this is, when the candidates hold as many lots as they weigh.
+fn holder(mut candidates: impl Iterator<Item = Candidate>, mut lot: u64) -> Option<Candidate> {
+    candidates.find(|candidate| {
+        let weight = u64::from(candidate.weight);
+        let holds = lot < weight;
+        lot = lot.saturating_sub(weight);
+        holds
+    })
 }

@@ -4,8 +4,7 @@
 //! an upstream that slows down is left at once, and trusted again bit by bit. The average of one that is not
 //! asked fades, so that it is asked again and nobody is forgotten.
 
-use super::Candidate;
-use super::draw::Lots;
+use super::{Candidate, draw};
 use crate::time::Timestamp;
 use fastrand::Rng;
 use std::time::Duration;
@@ -59,8 +58,12 @@ impl Latency {
     }
 }
 
-pub(super) fn pick(lots: &Lots, now: Timestamp, rng: &mut Rng) -> Option<usize> {
-    let (first, second) = lots.two(rng)?;
+pub(super) fn pick(
+    candidates: impl Iterator<Item = Candidate> + Clone,
+    now: Timestamp,
+    rng: &mut Rng,
+) -> Option<usize> {
+    let (first, second) = draw::two(candidates, rng)?;
     let Some(second) = second else { return Some(first.index) };
     let lighter = first.weight.min(second.weight);
     let sooner = cost(second, lighter, now) * ALIKE < cost(first, lighter, now);

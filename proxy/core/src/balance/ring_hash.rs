@@ -9,8 +9,7 @@
 //! Bounded load (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads"): an upstream that
 //! has more than its share times [`LOAD_MAX`] out is passed over, so that one busy key cannot drown it.
 
-use super::Candidate;
-use super::draw::Lots;
+use super::{Candidate, draw};
 
 /// The most one upstream carries, as a multiple of its fair share. The paper's c = 1.25: a smaller one moves
 /// keys all the time, a larger one bounds nothing with two or three regions.
@@ -30,13 +29,17 @@ impl RingHash {
     }
 
     /// The key's upstream among the candidates, or its next one if that carries too much.
-    pub(super) fn pick(&self, lots: &Lots, key: u64) -> Option<usize> {
+    pub(super) fn pick(
+        &self,
+        candidates: impl Iterator<Item = Candidate> + Clone,
+        key: u64,
+    ) -> Option<usize> {
         // This attempt is one of those that are out.
-        let out: u64 = 1 + lots.candidates().map(|held| u64::from(held.in_flight)).sum::<u64>();
+        let out: u64 = 1 + candidates.clone().map(|held| u64::from(held.in_flight)).sum::<u64>();
         // Rounded up, so that somebody always has room.
-        let room = out as f64 * LOAD_MAX / lots.total().max(1) as f64;
+        let room = out as f64 * LOAD_MAX / draw::total(candidates.clone()).max(1) as f64;
         let has_room = |held: &Candidate| f64::from(held.in_flight) < (f64::from(held.weight) * room).ceil();
-        let with_room = lots.candidates().filter(has_room);
+        let with_room = candidates.filter(has_room);
         let scored = with_room.map(|held| (self.score(held, key), held.index));
         scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, index)| index)
     }
