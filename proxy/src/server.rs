@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use pingora::apps::http_app::HttpServer;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -31,6 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Idle connections kept to all upstreams together, for each thread.
 const IDLE_CONNECTIONS: usize = 512;
+/// Each client connection keeps a read buffer while it is idle; Pingora's default of 64 KiB is for bulk.
+const READ_BUFFER: usize = 4 * 1024;
 /// A stopping process waits at most this long for requests in flight: the longest a request may take.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A new process must listen within this.
@@ -80,12 +83,12 @@ fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Ar
 fn listen(proxy: &Arc<Proxy>, listener: &Listener) -> anyhow::Result<Service<Gate>> {
     let gate = Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some());
     let mut service = Service::new(format!("listener {}", listener.address), gate);
-    match &listener.tls {
-        None => service.add_tcp(&listener.address.to_string()),
-        Some(files) => {
-            service.add_tls_with_settings(&listener.address.to_string(), None, tls::settings(files)?);
-        }
-    }
+    let endpoint = ListenerConfig::tcp(listener.address.to_string())
+        .l4_buffer(L4BufferSettings::default().read(READ_BUFFER));
+    service.add_listener(match &listener.tls {
+        None => endpoint,
+        Some(files) => endpoint.tls(tls::settings(files)?),
+    });
     Ok(service)
 }
 

@@ -155,7 +155,7 @@ impl Proxy {
         let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
         let outgoing = Outgoing::new(head, strip, &origin)?;
         let safety = translate::safety(spec, &head.method, head.uri.path(), |name| outgoing.field(name));
-        let fhir_expected = translate::expects_fhir(spec, safety, &head.uri, &head.headers);
+        let fhir_expected = translate::expects_fhir(spec, &head.uri, &head.headers);
         let key = pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client));
         let client = translate::client(&head.headers, client);
         let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;

@@ -106,11 +106,11 @@ pub fn safety<'v>(
     })
 }
 
-/// The client reads FHIR's JSON, so an answer in another tongue is not what it asked for.
+/// The client speaks FHIR's JSON, so an answer in another tongue is not what it asked for.
 ///
 /// `_format` overrides `Accept` (FHIR R4, "Content Types and encodings"), and a `Binary` may be anything.
 #[must_use]
-pub fn expects_fhir(spec: &PoolSpec, safety: Safety, uri: &http::Uri, headers: &HeaderMap) -> bool {
+pub fn expects_fhir(spec: &PoolSpec, uri: &http::Uri, headers: &HeaderMap) -> bool {
     let formats = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("_format="));
     let json_by_format = formats.map(|format| format.to_ascii_lowercase().contains("json")).next_back();
     let json_by_accept = || {
@@ -118,7 +118,7 @@ pub fn expects_fhir(spec: &PoolSpec, safety: Safety, uri: &http::Uri, headers: &
         accept.is_none_or(|accept| accept.contains("json") || accept.trim() == "*/*")
     };
     let is_binary = uri.path().split('/').any(|word| word == "Binary");
-    spec.fhir && safety == Safety::Safe && !is_binary && json_by_format.unwrap_or_else(json_by_accept)
+    spec.fhir && !is_binary && json_by_format.unwrap_or_else(json_by_accept)
 }
 
 #[cfg(test)]

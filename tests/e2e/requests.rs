@@ -118,16 +118,16 @@ async fn a_target_that_is_no_path_is_refused() {
     .await;
 }
 
+/// Pingora's parser encodes a raw space in a target before anybody can look at it, so such a request cannot be
+/// refused; it must then be one and the same request to whoever reads it next.
 #[tokio::test]
-async fn a_target_that_a_lenient_parser_would_repair_is_refused() {
-    all_refused(
-        &[400],
-        &[
-            "GET /a b HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
-            "GET /\u{e9} HTTP/1.1\r\nhost: aorta.test\r\n\r\n",
-        ],
-    )
-    .await;
+async fn a_target_that_the_parser_repairs_goes_on_only_as_it_was_read() {
+    let world = World::new().await;
+    let mut raw = Raw::connect(world.proxy.address()).await;
+    raw.send("GET /a b HTTP/1.1\r\nhost: aorta.test\r\n\r\n").await;
+    assert_eq!(raw.answer().await.status, 200);
+    assert!(world.virginia.last().target.ends_with("/a%20b"), "{}", world.virginia.last().target);
+    refused(&world, "GET /\u{e9} HTTP/1.1\r\nhost: aorta.test\r\n\r\n", &[400]).await;
 }
 
 #[tokio::test]

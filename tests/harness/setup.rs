@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The limits of a test: an attempt may take one second, an ejection is short enough to be watched.
-const POOL: [(&str, &str); 8] = [
+const POOL: [(&str, &str); 9] = [
     ("dialect", "api_gateway"),
     ("fhir", "true"),
     ("unwrap_envelope", "true"),
     ("reveal_upstream", "name"),
     ("passive_health", "{ejection: 500ms, ejection_max: 2s}"),
+    // One that returns takes its whole share at once: a ramp would outlast the test.
+    ("slow_start", "0s"),
     ("active_health", "{path: /metadata, timeout: 1s}"),
     ("timeouts", "{connect: 500ms, attempt: 1s, request: 6s}"),
     ("retry", "{}"),

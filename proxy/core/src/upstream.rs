@@ -195,6 +195,13 @@ impl Upstream {
         self.changed
     }
 
+    /// A denial is being verified: until that is known others are asked first, or a slow check would cost every
+    /// request in between a retry.
+    #[must_use]
+    pub fn is_being_verified(&self, now: Timestamp) -> bool {
+        matches!(self.suspicion, Suspicion::Verifying { until } if now < until)
+    }
+
     /// Until when it is skipped because it throttles.
     #[must_use]
     pub const fn skip_until(&self) -> Timestamp {

@@ -8,7 +8,7 @@ use crate::record::Visit;
 use crate::shape;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use std::time::Duration;
@@ -109,37 +109,38 @@ fn head(
     visit: &Visit,
 ) -> Option<Box<ResponseHeader>> {
     let came = &answer.head;
-    let mut head = ResponseHeader::build_no_case(came.status, Some(came.headers.len() + 6)).ok()?;
-    head.set_version(Version::HTTP_11);
+    let mut fields = HeaderMap::with_capacity(came.headers.len() + 6);
     for (name, value) in headers::end_to_end(&came.headers) {
         if *name == header::CONTENT_LENGTH && answer.is_whole() && !answer.is_bodiless() {
             continue;
         }
         let name = headers::restored_name(name).unwrap_or_else(|| name.clone());
-        head.append_header(name, value.clone()).ok()?;
+        fields.append(name, value.clone());
     }
-    frame(&mut head, session, answer)?;
-    mark(&mut head, call, visit)?;
-    Some(Box::new(head))
+    frame(&mut fields, session, answer);
+    mark(&mut fields, call, visit)?;
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = came.status;
+    parts.headers = fields;
+    Some(Box::new(ResponseHeader::from(parts)))
 }
 
-fn frame(head: &mut ResponseHeader, session: &ServerSession, answer: &Answer) -> Option<()> {
+fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
     if answer.is_bodiless() {
-        return Some(());
+        return;
     }
     if answer.is_whole() {
-        return head.insert_header(header::CONTENT_LENGTH, answer.held.len()).ok();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.held.len()));
+    } else if !fields.contains_key(header::CONTENT_LENGTH) && session.req_header().version == Version::HTTP_11
+    {
+        fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let chunked = !head.headers.contains_key(header::CONTENT_LENGTH)
-        && session.req_header().version == Version::HTTP_11;
-    if chunked { head.insert_header(header::TRANSFER_ENCODING, "chunked").ok() } else { Some(()) }
 }
 
 /// What Aorta says about the way the answer came.
-fn mark(head: &mut ResponseHeader, call: &Call<'_>, visit: &Visit) -> Option<()> {
-    head.insert_header(HeaderName::from_static("x-request-id"), visit.request_id.clone()).ok()?;
-    head.insert_header(HeaderName::from_static("x-aorta-attempts"), HeaderValue::from(visit.attempts))
-        .ok()?;
+fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
+    fields.insert(HeaderName::from_static("x-request-id"), visit.request_id.clone());
+    fields.insert(HeaderName::from_static("x-aorta-attempts"), HeaderValue::from(visit.attempts));
     let upstream = call.pool.config.upstreams.get(visit.upstream)?;
     let shown = match call.pool.config.reveal_upstream {
         Reveal::Off => None,
@@ -147,10 +148,11 @@ fn mark(head: &mut ResponseHeader, call: &Call<'_>, visit: &Visit) -> Option<()>
         Reveal::Url => Some(&upstream.url),
     };
     if let Some(shown) = shown {
-        head.insert_header(HeaderName::from_static("x-aorta-upstream"), shown.as_str()).ok()?;
+        fields.insert(HeaderName::from_static("x-aorta-upstream"), HeaderValue::from_str(shown).ok()?);
     }
     let timing = format!("aorta;dur={}", millis(visit.elapsed()));
-    head.insert_header(HeaderName::from_static("server-timing"), timing).ok()
+    fields.insert(HeaderName::from_static("server-timing"), HeaderValue::from_str(&timing).ok()?);
+    Some(())
 }
 
 fn millis(span: Duration) -> String {

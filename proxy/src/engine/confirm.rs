@@ -11,7 +11,7 @@ use aorta_core::exchange::Attempt;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// The record as it stands, when it is what the client sent; none when it is not, or cannot be read.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
 
 async fn read_back(call: &Call<'_>, upstream: usize, pool: &LivePool) -> Option<Answer> {
     let header = call.outgoing.read_back().own_header(pool.config.upstreams.get(upstream)?).ok()?;
-    let by = Instant::now() + call.pool.config.spec.timeouts.connect;
+    let by = clock::instant(clock::now() + call.pool.config.spec.timeouts.connect);
     let mut connection = attempt::connect(call, upstream, by).await?;
     attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;
     attempt::receive(call, connection).await.ok()

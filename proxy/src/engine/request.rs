@@ -5,7 +5,7 @@ use crate::headers;
 use crate::path;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
-use http::{HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -131,17 +131,16 @@ impl Outgoing {
         length: BodyLength,
         deadline: (Timestamp, Timestamp, Duration),
     ) -> Result<Box<RequestHeader>, Refusal> {
-        let mut header = self.own_header(upstream)?;
-        let mut set = |name: HeaderName, value: HeaderValue| {
-            header.append_header(name, value).map(drop).map_err(|_| Refusal::BadRequest)
-        };
-        set(HeaderName::from_static("x-request-deadline"), unix_millis(deadline))?;
+        let mut fields = self.fields_for(upstream);
+        fields.append(HeaderName::from_static("x-request-deadline"), unix_millis(deadline));
         match length {
             BodyLength::None => {}
-            BodyLength::Known(bytes) => set(header::CONTENT_LENGTH, HeaderValue::from(bytes))?,
-            BodyLength::Unknown => set(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
+            BodyLength::Known(bytes) => drop(fields.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes))),
+            BodyLength::Unknown => {
+                fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
-        Ok(header)
+        self.with_fields(upstream, fields)
     }
 
     /// The header without what belongs to one attempt only.
@@ -149,24 +148,33 @@ impl Outgoing {
     /// # Errors
     /// When the target does not fit below this upstream's base path.
     pub fn own_header(&self, upstream: &UpstreamConfig) -> Result<Box<RequestHeader>, Refusal> {
-        let target = path::join(&upstream.base_path, &self.strip, &self.path, self.query.as_deref())?;
-        let mut header =
-            RequestHeader::build_no_case(self.method.clone(), target.as_bytes(), Some(self.fields.len() + 6))
-                .map_err(|_| Refusal::BadRequest)?;
-        header.set_version(Version::HTTP_11);
-        let mut set = |name: HeaderName, value: HeaderValue| {
-            header.append_header(name, value).map(drop).map_err(|_| Refusal::BadRequest)
-        };
-        set(header::HOST, upstream.authority.clone())?;
+        self.with_fields(upstream, self.fields_for(upstream))
+    }
+
+    fn fields_for(&self, upstream: &UpstreamConfig) -> HeaderMap {
+        let mut fields = HeaderMap::with_capacity(self.fields.len() + upstream.headers.len() + 3);
+        fields.append(header::HOST, upstream.authority.clone());
         for (name, value) in &self.fields {
             if !upstream.headers.iter().any(|(own, _)| own == name) {
-                set(name.clone(), value.clone())?;
+                fields.append(name.clone(), value.clone());
             }
         }
-        for (name, value) in &upstream.headers {
-            set(name.clone(), value.clone())?;
-        }
-        Ok(Box::new(header))
+        fields.extend(upstream.headers.iter().cloned());
+        fields
+    }
+
+    // Made from parts: Pingora's own builder copies every name once more.
+    fn with_fields(
+        &self,
+        upstream: &UpstreamConfig,
+        fields: HeaderMap,
+    ) -> Result<Box<RequestHeader>, Refusal> {
+        let target = path::join(&upstream.base_path, &self.strip, &self.path, self.query.as_deref())?;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = self.method.clone();
+        parts.uri = target.parse().map_err(|_| Refusal::BadPath)?;
+        parts.headers = fields;
+        Ok(Box::new(RequestHeader::from(parts)))
     }
 }
 

@@ -123,7 +123,7 @@ impl Pool {
         let inside = self.domain(wish.inside);
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let open = |index: usize, held: &Upstream| !wish.tried.contains(&index) && held.is_in(inside);
-        let willing = |held: &Upstream| now >= held.skip_until;
+        let willing = |held: &Upstream| now >= held.skip_until && !held.is_being_verified(now);
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.
         for home in [home, None].into_iter().skip(usize::from(home.is_none())) {

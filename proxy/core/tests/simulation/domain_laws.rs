@@ -76,7 +76,8 @@ impl<'a> DomainLaws<'a> {
             return;
         }
         let could_serve = pool.upstreams().iter().enumerate().any(|(index, held)| {
-            let serves = held.health().in_rotation() && held.skip_until() <= at;
+            let willing = held.skip_until() <= at && !held.is_being_verified(at);
+            let serves = held.health().in_rotation() && willing;
             held.data_domain() == name && serves && !tried.contains(&index)
         });
         assert!(!could_serve || store(spec, asked) == Some(name), "a client reads where it did not write");

@@ -222,7 +222,8 @@ impl<'a> UpstreamLaws<'a> {
 fn standby_waits(at: Timestamp, pool: &Pool, asked: usize, tried: &[usize]) {
     let priority = pool.upstreams()[asked].priority();
     for (index, held) in pool.upstreams().iter().enumerate() {
-        let is_whole = held.health().in_rotation() && held.skip_until() <= at && held.strength(at) == 100;
+        let willing = held.skip_until() <= at && !held.is_being_verified(at);
+        let is_whole = held.health().in_rotation() && willing && held.strength(at) == 100;
         let should_serve = held.priority() < priority && is_whole && !tried.contains(&index);
         // Everybody was asked already: then the one asked longest ago is, whatever its priority.
         let again = tried.contains(&asked);
