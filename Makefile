@@ -40,7 +40,7 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 	shellcheck .ci/run .ci/setup .ci/shipped .ci/tools
 	$(TOOLS)/bin/cargo-shear
-	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	$(TOOLS)/bin/cargo-deny --locked --log-level error check licenses bans sources
 	@if timeout 60 $(TOOLS)/bin/cargo-deny fetch db >/dev/null 2>&1; \
 	    then $(TOOLS)/bin/cargo-deny --locked check --disable-fetch advisories; \
 	    else echo "advisories: not checked, their database cannot be reached from here"; fi
