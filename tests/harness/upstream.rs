@@ -202,11 +202,15 @@ impl Upstream {
     /// Stops as a process does that got SIGSTOP: the system still accepts, nobody reads, until [`Self::heal`].
     pub fn freeze(&self) {
         let (thaw, thawed) = channel();
+        let (stand_still, stands_still) = channel();
         *lock(&self.frozen) = Some(thaw);
         self.runtime.spawn(async move {
+            let _ = stand_still.send(());
             // Blocks the only thread of this runtime on purpose.
             let _ = thawed.recv();
         });
+        // Not before that thread stands still: a request could slip through.
+        let _ = stands_still.recv();
     }
 
     /// What it remembers.
