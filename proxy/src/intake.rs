@@ -36,12 +36,6 @@ pub enum Lost {
 }
 
 impl Body {
-    /// There is something to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.whole && self.held.is_empty()
-    }
-
     /// It has served: what it held is free for other requests.
     pub fn let_go(&mut self) {
         self.held = Bytes::new();

@@ -61,11 +61,13 @@ async fn stream(
     visit: &mut Visit,
 ) -> Delivery {
     let pause_max = call.pool.config.spec.timeouts.idle;
+    // An early answer may stream while the upload is unread: watching the client would then eat its bytes.
+    let request_is_read = session.is_body_done();
     loop {
         let next = tokio::select! {
             biased;
             next = timeout(pause_max, connection.session.read_response_body()) => next,
-            _ = session.read_body_or_idle(true) => return Delivery::ClientGone,
+            _ = session.read_body_or_idle(true), if request_is_read => return Delivery::ClientGone,
         };
         let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
         let Some(chunk) = chunk else { break };
