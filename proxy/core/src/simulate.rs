@@ -4,18 +4,24 @@
 //! leave, and the decisions in between are the very code that serves patients. One queue orders everything by
 //! virtual time, so a seed replays a run exactly.
 //!
-//! 1. [`scenario`]: what a run is given: traffic, and a sky over each upstream.
+//! A fleet is many proxies, each with its own pool, budget and dice, before the same regions: what a region
+//! receives, and how it bears it, follows from the sum.
+//!
+//! 1. [`scenario`]: what a run is given: a fleet, its traffic, and a sky over each upstream.
 //! 2. [`weather`]: what upstreams do to requests; the fault catalogue.
-//! 3. `queue`: what happens next.
-//! 4. `world`: the runner; it speaks to the core exactly as the adapter does.
-//! 5. [`report`]: what came of it.
+//! 3. `region`: one upstream as the whole fleet meets it.
+//! 4. `queue`: what happens next.
+//! 5. `world`: the runner; it speaks to the core exactly as the adapter does.
+//! 6. [`report`], [`timeline`]: what came of it, and when.
 //!
 //! [`Exchange`]: crate::exchange::Exchange
 //! [`Pool`]: crate::pool::Pool
 
 mod queue;
+mod region;
 pub mod report;
 pub mod scenario;
+pub mod timeline;
 pub mod weather;
 mod world;
 
@@ -28,12 +34,14 @@ use crate::verdict::Verdict;
 use report::Report;
 use scenario::{Request, Scenario};
 
-/// One thing that happened, and the pool right after it.
+/// One thing that happened at a proxy, and its pool right after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// When.
     pub at: Timestamp,
-    /// The pool as it stands now.
+    /// Which of the fleet.
+    pub proxy: usize,
+    /// Its pool as it stands now.
     pub pool: &'a Pool,
     /// What.
     pub what: What<'a>,

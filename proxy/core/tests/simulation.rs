@@ -6,6 +6,8 @@
 mod directed;
 #[path = "simulation/domain_laws.rs"]
 mod domain_laws;
+#[path = "simulation/fleet.rs"]
+mod fleet;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "simulation/request_laws.rs"]

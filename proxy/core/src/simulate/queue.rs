@@ -18,7 +18,7 @@ pub(super) enum Due {
     /// A client loses patience.
     Departure { id: u64 },
     /// The proxy's own check comes back.
-    Check { upstream: usize },
+    Check { proxy: usize, upstream: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

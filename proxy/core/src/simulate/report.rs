@@ -1,11 +1,14 @@
 //! What came of a run.
 
 use super::What;
-use super::scenario::Request;
+use super::scenario::{Request, Scenario};
+use super::timeline::Timeline;
 use crate::outlier::EjectReason;
-use crate::pool::PoolEvent;
+use crate::pool::{Guard, Pool, PoolEvent};
 use crate::receipt::{Felt, Receipt};
+use crate::retry::Denial;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The sum of a run.
@@ -23,6 +26,8 @@ pub struct Report {
     pub lost: u64,
     /// The reads among them.
     pub lost_safe: u64,
+    /// Why no other attempt followed the last one of those that were lost, where something forbade it.
+    pub lost_because: BTreeMap<&'static str, u64>,
     /// Ended by the client.
     pub abandoned: u64,
     /// Requests that upstreams ran more than once.
@@ -31,18 +36,35 @@ pub struct Report {
     pub shares: Vec<u64>,
     /// Who was ejected, when and why.
     pub ejections: Vec<(Timestamp, usize, EjectReason)>,
+    /// Who was not, when, and what prevented it.
+    pub prevented: Vec<(Timestamp, usize, Guard)>,
+    /// Who was readmitted, and when.
+    pub readmissions: Vec<(Timestamp, usize)>,
     /// What half of the served requests took at most.
     pub p50: Duration,
     /// What all but one in a hundred of them took at most.
     pub p99: Duration,
+    /// The run step by step.
+    pub timeline: Timeline,
     /// A hash over every step: equal for equal runs.
     pub trace: u64,
-    took: Vec<Duration>,
 }
 
 impl Report {
-    pub(super) fn new(upstreams: usize) -> Self {
-        Self { shares: vec![0; upstreams], trace: FNV_OFFSET, ..Self::default() }
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let upstreams = scenario.pool.upstreams.len();
+        let timeline = Timeline::new(scenario.span, upstreams);
+        Self { shares: vec![0; upstreams], timeline, ..Self::default() }
+    }
+
+    /// Attempts for each request; the storm bound is on this.
+    #[must_use]
+    pub fn attempts_per_request(&self) -> f64 {
+        self.attempts as f64 / (self.requests as f64).max(1.0)
+    }
+
+    pub(super) fn sample<'p>(&mut self, now: Timestamp, pools: impl Iterator<Item = &'p Pool> + Clone) {
+        self.timeline.sample(now, pools);
     }
 
     pub(super) fn book(&mut self, at: Timestamp, what: &What<'_>) {
@@ -50,11 +72,13 @@ impl Report {
         match what {
             What::Opened { request } => {
                 self.requests += 1;
+                self.timeline.at(at).requests += 1;
                 self.mark(request.id);
             }
             What::Chosen { request, attempt, .. } => {
                 self.attempts += 1;
                 self.shares[attempt.upstream] += 1;
+                self.timeline.at(at).received[attempt.upstream] += 1;
                 self.mark(request.id);
                 self.mark(attempt.upstream as u64);
             }
@@ -65,26 +89,31 @@ impl Report {
             What::Closed { request, receipt, executions } => {
                 self.mark(request.id);
                 self.executed_twice += u64::from(*executions > 1);
-                self.close(request, receipt);
+                self.close(at, request, receipt);
             }
-            What::Told { event } => {
-                if let PoolEvent::Ejected { upstream, reason, .. } = *event {
-                    self.ejections.push((at, upstream, reason));
-                    self.mark(upstream as u64);
-                }
-            }
+            What::Told { event } => self.told(at, *event),
             What::Checked { upstream, .. } => self.mark(*upstream as u64),
         }
     }
 
     pub(super) fn finish(mut self) -> Self {
-        self.took.sort_unstable();
-        let at = |hundredths: usize| self.took.get(self.took.len() * hundredths / 100).copied();
-        (self.p50, self.p99) = (at(50).unwrap_or_default(), at(99).unwrap_or_default());
+        (self.p50, self.p99) = self.timeline.finish();
         self
     }
 
-    fn close(&mut self, request: &Request, receipt: &Receipt) {
+    fn told(&mut self, at: Timestamp, event: PoolEvent) {
+        match event {
+            PoolEvent::Ejected { upstream, reason, .. } => {
+                self.ejections.push((at, upstream, reason));
+                self.mark(upstream as u64);
+            }
+            PoolEvent::EjectionPrevented { upstream, guard } => self.prevented.push((at, upstream, guard)),
+            PoolEvent::Readmitted { upstream } => self.readmissions.push((at, upstream)),
+            PoolEvent::ProbingStarted { .. } | PoolEvent::VerifyWanted { .. } | PoolEvent::Panic { .. } => {}
+        }
+    }
+
+    fn close(&mut self, at: Timestamp, request: &Request, receipt: &Receipt) {
         let felt = receipt.felt();
         self.mark(felt as u64);
         if request.bad_key {
@@ -98,22 +127,19 @@ impl Report {
             Felt::Failed | Felt::Rejected => {
                 self.lost += 1;
                 self.lost_safe += u64::from(request.terms.safety == crate::fhir_safety::Safety::Safe);
+                let because = receipt.denial.map_or("nothing", Denial::name);
+                *self.lost_because.entry(because).or_default() += 1;
             }
         }
-        if matches!(felt, Felt::Ok | Felt::Rescued)
-            && let Some(last) = receipt.attempts.last()
-        {
-            self.took.push(last.ended.since(request.arrived));
-        }
+        let took = receipt.attempts.last().map(|last| last.ended.since(request.arrived));
+        self.timeline.at(at).close(felt, took);
     }
 
-    /// FNV-1a: short, and the same on every machine.
-    fn mark(&mut self, word: u64) {
-        for byte in word.to_le_bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-        }
+    /// Short, and the same on every machine.
+    const fn mark(&mut self, word: u64) {
+        self.trace = (self.trace ^ word).wrapping_mul(TRACE_PRIME).rotate_left(29);
     }
 }
 
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+/// An odd number without pattern: the golden ratio's fraction, as in Fibonacci hashing.
+const TRACE_PRIME: u64 = 0x9e37_79b9_7f4a_7c15;

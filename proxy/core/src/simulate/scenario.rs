@@ -1,6 +1,9 @@
 //! What a run is given.
 
-use super::weather::Weather;
+mod sky;
+
+pub use sky::{Capacity, Rhythm, SLOWNESS, Sky, Spell, Throttle};
+
 use crate::bounds::Ratio;
 use crate::exchange::Terms;
 use crate::fhir_safety::Safety;
@@ -10,12 +13,14 @@ use fastrand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A pool, the traffic it gets, and the sky over each of its upstreams.
+/// A fleet of proxies with one pool each, the traffic they get, and the sky over the upstreams they share.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The pool, as configured.
+    /// The pool, as configured at every proxy; each has its own live state, budget and dice.
     pub pool: Arc<PoolSpec>,
-    /// Who asks.
+    /// How many proxies there are; none is taken for one.
+    pub proxies: u32,
+    /// Who asks each proxy.
     pub traffic: Traffic,
     /// One for each upstream, in the pool's order; an upstream without a sky is always fine.
     pub skies: Vec<Sky>,
@@ -23,7 +28,7 @@ pub struct Scenario {
     pub span: Duration,
 }
 
-/// Who asks, how often, and for what.
+/// Who asks a proxy, how often, and for what.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     /// Requests each second, on average.
@@ -94,9 +99,10 @@ pub struct Request {
 }
 
 impl Traffic {
-    pub(super) fn gap(&self, now: Timestamp, rng: &mut Rng) -> Duration {
+    /// How long it is until the next request at any of the proxies.
+    pub(super) fn gap(&self, proxies: u32, now: Timestamp, rng: &mut Rng) -> Duration {
         let burst = self.bursts.iter().find(|burst| burst.from <= now && now < burst.until);
-        let rate = burst.map_or(self.rate, |burst| burst.rate).max(1e-3);
+        let rate = burst.map_or(self.rate, |burst| burst.rate).max(1e-3) * f64::from(proxies);
         Duration::from_secs_f64(-(1.0 - rng.f64()).ln() / rate)
     }
 
@@ -123,56 +129,5 @@ impl Traffic {
         let leaves = rng.f64() < self.leaving.get();
         let patience = Duration::from_micros(rng.u64(0..1_000_000));
         leaves.then_some(patience)
-    }
-}
-
-/// The weather over one upstream.
-#[derive(Clone, Debug)]
-pub struct Sky {
-    /// What an answer usually takes.
-    pub latency: Duration,
-    /// When the weather is anything but fine; the first spell that covers a moment rules it.
-    pub spells: Vec<Spell>,
-}
-
-impl Default for Sky {
-    fn default() -> Self {
-        Self { latency: Duration::from_millis(20), spells: Vec::new() }
-    }
-}
-
-/// A spell of one weather.
-#[derive(Clone, Copy, Debug)]
-pub struct Spell {
-    /// Its beginning.
-    pub from: Timestamp,
-    /// Its end.
-    pub until: Timestamp,
-    /// What it brings.
-    pub weather: Weather,
-    /// The share of requests it hits.
-    pub share: Ratio,
-}
-
-impl Sky {
-    /// Everything is fine from `from` to `until`.
-    #[must_use]
-    pub fn is_clear(&self, from: Timestamp, until: Timestamp) -> bool {
-        self.spells.iter().all(|spell| spell.until <= from || until < spell.from)
-    }
-
-    pub(super) fn strike(&self, now: Timestamp, rng: &mut Rng) -> Weather {
-        let chance = rng.f64();
-        match self.spells.iter().find(|spell| spell.from <= now && now < spell.until) {
-            Some(spell) if chance < spell.share.get() => spell.weather,
-            _ => Weather::Fine,
-        }
-    }
-
-    /// Half to one and a half times the usual; one in a hundred takes five times as long.
-    pub(super) fn takes(&self, rng: &mut Rng) -> Duration {
-        let factor = 0.5 + rng.f64();
-        let straggles = rng.u8(0..100) == 0;
-        self.latency.mul_f64(if straggles { factor * 5.0 } else { factor })
     }
 }

@@ -1,12 +1,13 @@
-//! The runner: it owns the time, and speaks to the core exactly as the adapter does.
+//! The runner: it owns the time, and speaks to the core of each proxy exactly as the adapter does.
 
 use super::queue::{Due, Queue};
+use super::region::Region;
 use super::report::Report;
 use super::scenario::{Request, Scenario, Sky};
-use super::weather::{Comes, Effect, FINE, Pace, Runs, Weather};
+use super::weather::{Comes, FINE, Runs};
 use super::{Step, What};
 use crate::classify::{self, Class, Evidence};
-use crate::exchange::{Attempt, Exchange, Failure};
+use crate::exchange::{Exchange, Failure};
 use crate::pool::{CheckResult, Pool, PoolEvent};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
@@ -20,51 +21,62 @@ use std::time::Duration;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Live {
+    proxy: usize,
     request: Request,
     exchange: Exchange,
+    /// The region where an attempt of it takes up room.
+    inside: Option<usize>,
     comes: Comes,
     executions: u32,
+}
+
+/// One of the fleet: nothing is shared but the regions.
+struct Proxy {
+    pool: Pool,
+    rng: Rng,
 }
 
 pub(super) struct World<'a> {
     scenario: &'a Scenario,
     watch: &'a mut dyn FnMut(&Step<'_>),
-    pool: Pool,
+    proxies: Vec<Proxy>,
     queue: Queue,
     live: BTreeMap<u64, Live>,
-    skies: Vec<Sky>,
+    regions: Vec<Region>,
     report: Report,
     now: Timestamp,
-    // Three sources: a change of policy must not change the traffic it is measured by.
+    // Separate from each other and from every proxy's: a change of policy must not change the traffic it is
+    // measured by.
     traffic: Rng,
     weather: Rng,
-    core: Rng,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(scenario: &'a Scenario, seed: u64, watch: &'a mut dyn FnMut(&Step<'_>)) -> Self {
         let upstreams = scenario.pool.upstreams.len();
-        let mut skies = scenario.skies.clone();
-        skies.resize(upstreams, Sky::default());
+        let skies = scenario.skies.iter().cloned().chain(std::iter::repeat_with(Sky::default));
         let mut seeds = Rng::with_seed(seed);
+        let (traffic, weather) = (seeds.fork(), seeds.fork());
+        let mut proxy =
+            || Proxy { pool: Pool::new(Arc::clone(&scenario.pool), Timestamp::ZERO), rng: seeds.fork() };
         Self {
             scenario,
             watch,
-            pool: Pool::new(Arc::clone(&scenario.pool), Timestamp::ZERO),
+            proxies: (0..scenario.proxies.max(1)).map(|_| proxy()).collect(),
             queue: Queue::default(),
             live: BTreeMap::new(),
-            skies,
-            report: Report::new(upstreams),
+            regions: skies.take(upstreams).map(Region::new).collect(),
+            report: Report::new(scenario),
             now: Timestamp::ZERO,
-            traffic: seeds.fork(),
-            weather: seeds.fork(),
-            core: seeds.fork(),
+            traffic,
+            weather,
         }
     }
 
     pub(super) fn run(mut self) -> Report {
         self.expect_arrival();
         while let Some((at, due)) = self.queue.pop() {
+            self.sample(at);
             self.now = at;
             match due {
                 Due::Arrival => self.arrive(),
@@ -72,14 +84,20 @@ impl<'a> World<'a> {
                 Due::Outcome { id } => self.come(id),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
-                Due::Check { upstream } => self.check(upstream),
+                Due::Check { proxy, upstream } => self.check(proxy, upstream),
             }
         }
+        self.sample(Timestamp::FAR_FUTURE);
         self.report.finish()
     }
 
+    fn sample(&mut self, now: Timestamp) {
+        self.report.sample(now, self.proxies.iter().map(|proxy| &proxy.pool));
+    }
+
     fn expect_arrival(&mut self) {
-        let at = self.now + self.scenario.traffic.gap(self.now, &mut self.traffic);
+        let proxies = self.scenario.proxies.max(1);
+        let at = self.now + self.scenario.traffic.gap(proxies, self.now, &mut self.traffic);
         if at < Timestamp::ZERO + self.scenario.span {
             self.queue.push(at, Due::Arrival);
         }
@@ -88,25 +106,30 @@ impl<'a> World<'a> {
     fn arrive(&mut self) {
         let id = self.report.requests;
         let request = self.scenario.traffic.request(id, self.now, &mut self.traffic);
+        let proxy = self.traffic.usize(0..self.proxies.len());
         if let Some(patience) = self.scenario.traffic.patience(&mut self.traffic) {
             self.queue.push(self.now + patience, Due::Departure { id });
         }
-        let exchange = Exchange::open(request.terms, &mut self.pool, self.now);
+        let exchange = Exchange::open(request.terms, &mut self.proxies[proxy].pool, self.now);
         let comes = Comes::Failure(Failure::Unsent);
-        self.live.insert(id, Live { request, exchange, comes, executions: 0 });
-        self.tell(What::Opened { request });
+        self.live.insert(id, Live { proxy, request, exchange, inside: None, comes, executions: 0 });
+        self.tell(proxy, What::Opened { request });
         self.choose(id);
         self.expect_arrival();
     }
 
     fn choose(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let Ok(attempt) = live.exchange.choose(&mut self.pool, self.now, &mut self.core) else {
+        let Proxy { pool, rng } = &mut self.proxies[live.proxy];
+        let Ok(attempt) = live.exchange.choose(pool, self.now, rng) else {
             return self.close(id);
         };
-        let sky = &self.skies[attempt.upstream];
-        let effect = fate(sky, live.request.bad_key, self.now, &mut self.weather);
-        let at = self.now + takes(effect, sky, &attempt, &mut self.weather);
+        let region = &mut self.regions[attempt.upstream];
+        let fate = region.fate(live.request.bad_key, self.now, &mut self.weather);
+        region.enter();
+        live.inside = Some(attempt.upstream);
+        let effect = fate.effect;
+        let at = self.now + region.takes(&fate, attempt.connect, &mut self.weather);
         let executes = match effect.runs {
             Runs::Never => false,
             Runs::Perhaps => self.weather.bool(),
@@ -115,14 +138,15 @@ impl<'a> World<'a> {
         // Silence until the deadline is a time-out, whatever would have come after it.
         live.comes = if at < attempt.deadline { effect.comes } else { Comes::Failure(Failure::TimedOut) };
         live.executions += u32::from(executes);
-        let request = live.request;
+        let (proxy, request) = (live.proxy, live.request);
         self.queue.push(at.min(attempt.deadline), Due::Outcome { id });
-        self.tell(What::Chosen { request, attempt, executes });
+        self.tell(proxy, What::Chosen { request, attempt, executes });
     }
 
     fn come(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let (pool, now, rng) = (&mut self.pool, self.now, &mut self.core);
+        let Proxy { pool, rng } = &mut self.proxies[live.proxy];
+        let now = self.now;
         let whole = !live.request.streams;
         let verdict = match live.comes {
             Comes::Answer(facts) => live.exchange.answered(pool, &facts, whole, now, rng),
@@ -131,12 +155,16 @@ impl<'a> World<'a> {
             Comes::Failure(failure) => live.exchange.failed(pool, failure, now, rng),
         };
         let Some(&AttemptRecord { class, upstream, .. }) = live.exchange.attempts().last() else { return };
-        let (request, breaks) = (live.request, matches!(live.comes, Comes::Part));
-        self.tell(What::Judged { request, class, verdict });
+        let (proxy, request, breaks) = (live.proxy, live.request, matches!(live.comes, Comes::Part));
+        let streams = verdict == Verdict::Forward && request.streams && class == Class::Answered;
+        if !streams {
+            leave(&mut self.regions, live);
+        }
+        self.tell(proxy, What::Judged { request, class, verdict });
         match verdict {
             Verdict::Retry { not_before } => self.queue.push(not_before.max(now), Due::Choice { id }),
-            Verdict::Forward if request.streams && class == Class::Answered => {
-                let takes = self.skies[upstream].latency * STREAM_LENGTH;
+            Verdict::Forward if streams => {
+                let takes = self.regions[upstream].sky().latency.saturating_mul(STREAM_LENGTH);
                 self.queue.push(now + takes, Due::StreamEnd { id, breaks });
             }
             Verdict::Forward | Verdict::Refuse(_) => self.close(id),
@@ -145,10 +173,11 @@ impl<'a> World<'a> {
 
     fn end_stream(&mut self, id: u64, breaks: bool) {
         if let Some(live) = self.live.get_mut(&id) {
+            let Proxy { pool, rng } = &mut self.proxies[live.proxy];
             if breaks {
-                live.exchange.broke(&mut self.pool, self.now, &mut self.core);
+                live.exchange.broke(pool, self.now, rng);
             } else {
-                live.exchange.delivered(&mut self.pool, self.now, &mut self.core);
+                live.exchange.delivered(pool, self.now, rng);
             }
         }
         self.close(id);
@@ -156,13 +185,16 @@ impl<'a> World<'a> {
 
     /// Ends an exchange wherever it stands: one that is still under way was left by its client.
     fn close(&mut self, id: u64) {
-        let Some(live) = self.live.remove(&id) else { return };
-        let receipt = live.exchange.close(&mut self.pool, self.now, &mut self.core);
-        self.tell(What::Closed { request: live.request, receipt: &receipt, executions: live.executions });
+        let Some(mut live) = self.live.remove(&id) else { return };
+        leave(&mut self.regions, &mut live);
+        let Proxy { pool, rng } = &mut self.proxies[live.proxy];
+        let receipt = live.exchange.close(pool, self.now, rng);
+        let (request, executions) = (live.request, live.executions);
+        self.tell(live.proxy, What::Closed { request, receipt: &receipt, executions });
     }
 
-    fn check(&mut self, upstream: usize) {
-        let effect = fate(&self.skies[upstream], false, self.now, &mut self.weather);
+    fn check(&mut self, proxy: usize, upstream: usize) {
+        let effect = self.regions[upstream].fate(false, self.now, &mut self.weather).effect;
         let evidence = match effect.comes {
             Comes::Answer(facts) => classify::classify(self.scenario.pool.dialect, &facts).evidence(),
             Comes::Part | Comes::Failure(_) => Evidence::Failure,
@@ -174,49 +206,35 @@ impl<'a> World<'a> {
             // A throttled check says nothing and is not reported: the core must live with a lost one.
             Evidence::None => return,
         };
-        self.pool.verified(upstream, result, self.now, &mut self.core);
-        self.tell(What::Checked { upstream, result });
+        let Proxy { pool, rng } = &mut self.proxies[proxy];
+        pool.verified(upstream, result, self.now, rng);
+        self.tell(proxy, What::Checked { upstream, result });
     }
 
     /// Shows a step, then what the pool has to tell about it.
-    fn tell(&mut self, what: What<'_>) {
-        self.show(what);
-        for event in self.pool.take_events() {
+    fn tell(&mut self, proxy: usize, what: What<'_>) {
+        self.show(proxy, what);
+        for event in self.proxies[proxy].pool.take_events() {
             if let PoolEvent::VerifyWanted { upstream } = event {
-                let takes = self.skies[upstream].takes(&mut self.weather).min(CHECK_TIMEOUT);
-                self.queue.push(self.now + takes, Due::Check { upstream });
+                let takes = self.regions[upstream].sky().takes(&mut self.weather).min(CHECK_TIMEOUT);
+                self.queue.push(self.now + takes, Due::Check { proxy, upstream });
             }
-            self.show(What::Told { event });
+            self.show(proxy, What::Told { event });
         }
     }
 
-    fn show(&mut self, what: What<'_>) {
+    fn show(&mut self, proxy: usize, what: What<'_>) {
         self.report.book(self.now, &what);
-        (self.watch)(&Step { at: self.now, pool: &self.pool, what });
+        let pool = &self.proxies[proxy].pool;
+        (self.watch)(&Step { at: self.now, proxy, pool, what });
     }
 }
 
 /// A streamed answer takes this many times an answer's latency.
 const STREAM_LENGTH: u32 = 20;
-/// Slow weather takes this many times the usual.
-const SLOWNESS: u32 = 50;
 
-/// A gateway that answers at all refuses a bad key before anything else happens.
-fn fate(sky: &Sky, bad_key: bool, now: Timestamp, rng: &mut Rng) -> Effect {
-    let effect = sky.strike(now, rng).effect();
-    match effect.comes {
-        Comes::Answer(_) | Comes::Part if bad_key => Weather::Denied.effect(),
-        _ => effect,
-    }
-}
-
-fn takes(effect: Effect, sky: &Sky, attempt: &Attempt, rng: &mut Rng) -> Duration {
-    let usual = sky.takes(rng);
-    match effect.pace {
-        Pace::Instant => Duration::from_micros(200),
-        Pace::Usual => usual,
-        Pace::Slow => usual * SLOWNESS,
-        Pace::ConnectTimeout => attempt.connect,
-        Pace::Never => Duration::MAX,
+fn leave(regions: &mut [Region], live: &mut Live) {
+    if let Some(region) = live.inside.take().and_then(|index| regions.get_mut(index)) {
+        region.leave();
     }
 }

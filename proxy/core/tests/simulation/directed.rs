@@ -19,9 +19,7 @@ const fn second(seconds: u64) -> Timestamp {
 }
 
 fn spell(weather: Weather, from: u64, until: u64) -> Sky {
-    let spells =
-        vec![Spell { from: second(from), until: second(until), weather, share: Ratio::percent(100) }];
-    Sky { spells, ..Sky::default() }
+    Sky { spells: vec![Spell::new(weather, second(from), second(until))], ..Sky::default() }
 }
 
 fn regions(skies: Vec<Sky>, traffic: Traffic) -> Scenario {
@@ -33,7 +31,7 @@ fn regions(skies: Vec<Sky>, traffic: Traffic) -> Scenario {
         check_configured: true,
         ..PoolSpec::default()
     };
-    Scenario { pool: Arc::new(pool), traffic, skies, span: Duration::from_secs(60) }
+    Scenario { pool: Arc::new(pool), proxies: 1, traffic, skies, span: Duration::from_secs(60) }
 }
 
 fn check(skies: Vec<Sky>, traffic: Traffic, expected: impl Fn(&Report) -> bool, promise: &str) {

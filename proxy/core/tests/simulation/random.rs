@@ -24,7 +24,8 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let span = Duration::from_secs(rng.u64(10..50));
     let upstreams = rng.usize(1..=5);
     let skies = (0..upstreams).map(|_| sky(&mut rng, span)).collect();
-    Scenario { pool: Arc::new(pool(&mut rng, upstreams)), traffic: traffic(&mut rng, span), skies, span }
+    let (pool, traffic) = (Arc::new(pool(&mut rng, upstreams)), traffic(&mut rng, span));
+    Scenario { pool, proxies: 1, traffic, skies, span }
 }
 
 pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamSpec> {
@@ -124,10 +125,12 @@ fn sky(rng: &mut Rng, span: Duration) -> Sky {
         from = from + span.mul_f64(rng.f64() / 2.0);
         let until = from + span.mul_f64(rng.f64() / 3.0);
         let share = if rng.bool() { Ratio::percent(100) } else { Ratio::percent(rng.u8(20..100)) };
-        Spell { from, until, weather: *rng.choice(Weather::ALL.iter()).expect("there is weather"), share }
+        let weather = *rng.choice(Weather::ALL.iter()).expect("there is weather");
+        Spell { share, ..Spell::new(weather, from, until) }
     };
     let spells = rng.usize(0..4);
-    Sky { latency: millis(rng, 5..100), spells: (0..spells).map(|_| spell(rng)).collect() }
+    let spells = (0..spells).map(|_| spell(rng)).collect();
+    Sky { latency: millis(rng, 5..100), spells, ..Sky::default() }
 }
 
 fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
