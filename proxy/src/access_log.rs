@@ -9,6 +9,7 @@ use aorta_core::receipt::{Felt, Receipt};
 use serde::Serialize;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Lines that wait to be written; beyond them lines are lost, because a full disk or a slow reader of standard
@@ -19,6 +20,7 @@ const WAITING_MAX: usize = 8192;
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     lines: SyncSender<Vec<u8>>,
+    lost: Arc<AtomicU64>,
 }
 
 impl AccessLog {
@@ -27,7 +29,13 @@ impl AccessLog {
     pub fn start() -> Self {
         let (lines, waiting) = sync_channel(WAITING_MAX);
         std::thread::spawn(move || write_all(&waiting));
-        Self { lines }
+        Self { lines, lost: Arc::default() }
+    }
+
+    /// Lines that were lost so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -103,7 +111,9 @@ pub fn write(
     };
     if let Ok(mut text) = serde_json::to_vec(&line) {
         text.push(b'\n');
-        let _ = log.lines.try_send(text);
+        if log.lines.try_send(text).is_err() {
+            log.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -57,7 +57,7 @@ impl Admin {
 
     fn metrics(&self) -> Response<Vec<u8>> {
         let snapshot = self.proxy.snapshot.load();
-        match metrics::expose(&self.proxy.metrics, &snapshot, &self.proxy.buffers) {
+        match metrics::expose(&self.proxy, &snapshot) {
             Ok(body) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }

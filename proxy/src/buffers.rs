@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The budget.
 #[derive(Debug)]
 pub struct Buffers {
+    size: usize,
     free: AtomicUsize,
 }
 
@@ -21,13 +22,19 @@ impl Buffers {
     /// A budget of `total` bytes.
     #[must_use]
     pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { free: AtomicUsize::new(total) })
+        Arc::new(Self { size: total, free: AtomicUsize::new(total) })
     }
 
     /// An empty reservation to grow.
     #[must_use]
     pub fn reservation(self: &Arc<Self>) -> Reservation {
         Reservation { buffers: Arc::clone(self), bytes: 0 }
+    }
+
+    /// The whole budget, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
     }
 
     /// Bytes that are free now.

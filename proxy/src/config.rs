@@ -48,6 +48,8 @@ pub struct Config {
     pub route_settings: Vec<RouteSettings>,
     /// Whom it asks.
     pub pools: Vec<PoolConfig>,
+    /// A hash of the file's text: the same in every proxy of a fleet that runs by the same file.
+    pub hash: u64,
 }
 
 /// An address to accept on.
@@ -68,6 +70,8 @@ pub struct ListenerTls {
     pub certificate: PathBuf,
     /// PEM.
     pub private_key: PathBuf,
+    /// When the leaf ends, in Unix seconds; none when it does not say so in a way that can be read.
+    pub not_after_unix: Option<i64>,
 }
 
 /// What one client may use of a listener.

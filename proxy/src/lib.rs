@@ -8,7 +8,7 @@
 //!    [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
 //! 3. [`engine`] makes the attempts on Pingora's upstream connector; [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`refusal`] words Aorta's own answers.
-//! 4. [`record`] books the receipt: [`metrics`] and [`access_log`].
+//! 4. [`record`] books the receipt: [`metrics`] and [`access_log`]; [`interaction`] names what it did in FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod head;
 pub mod headers;
 pub mod intake;
+pub mod interaction;
 pub mod metrics;
 pub mod path;
 pub mod record;

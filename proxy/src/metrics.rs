@@ -7,6 +7,7 @@ mod series;
 
 pub use scrape::expose;
 
+use crate::config::Listener;
 use crate::record::Visit;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::classify::Class;
@@ -14,7 +15,8 @@ use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{Felt, Receipt};
 use families::Families;
 use prometheus::Registry;
-use series::{PoolSeries, RouteSeries};
+use prometheus::process_collector::ProcessCollector;
+use series::{FhirSeries, PoolSeries, RouteSeries};
 
 /// The counters of this process. Those that a request moves are looked up once, at start.
 #[derive(Debug)]
@@ -24,21 +26,26 @@ pub struct Metrics {
     routes: Vec<RouteSeries>,
     unrouted: RouteSeries,
     pools: Vec<PoolSeries>,
+    fhir: Option<FhirSeries>,
 }
 
 impl Metrics {
-    /// All families with a zero series for everything the configuration names.
+    /// All families with a zero series for everything the configuration names, and those of the process itself.
     ///
     /// # Errors
     /// When two families bear one name.
-    pub fn new(snapshot: &Snapshot) -> Result<Self, prometheus::Error> {
+    pub fn new(snapshot: &Snapshot, listeners: &[Listener]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let families = Families::register(&registry)?;
+        families.say_what_does_not_change(listeners);
         let routes =
             snapshot.routes.routes().iter().map(|route| RouteSeries::new(&families, &route.name)).collect();
         let pools = snapshot.pools.iter().map(|pool| PoolSeries::new(&families, pool)).collect();
         let unrouted = RouteSeries::new(&families, "");
-        Ok(Self { registry, families, routes, unrouted, pools })
+        let speaks_fhir = snapshot.pools.iter().any(|pool| pool.config.spec.fhir);
+        let fhir = speaks_fhir.then(|| FhirSeries::new(&families));
+        Ok(Self { registry, families, routes, unrouted, pools, fhir })
     }
 
     /// Books a finished visit.
@@ -46,6 +53,9 @@ impl Metrics {
         let route = visit.route.and_then(|route| self.routes.get(route)).unwrap_or(&self.unrouted);
         let felt = receipt.felt();
         route.book(visit.status, felt, visit.elapsed());
+        if let (Some(fhir), Some(interaction)) = (&self.fhir, visit.interaction) {
+            fhir.book(interaction, visit.status);
+        }
         if let Some(pool) = visit.pool.and_then(|pool| self.pools.get(pool)) {
             Self::book_attempts(pool, receipt, felt);
         }
@@ -105,6 +115,23 @@ impl Metrics {
     /// A connection was refused because the listener is full.
     pub fn connection_refused(&self) {
         self.families.connections_refused.with_label_values::<&str>(&[]).inc();
+    }
+}
+
+impl Families {
+    /// Gauges that a process sets once, and counters that no pool or route would make.
+    fn say_what_does_not_change(&self, listeners: &[Listener]) {
+        self.connections_refused.with_label_values::<&str>(&[]);
+        self.lines_lost.with_label_values::<&str>(&[]);
+        self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        // The process would not be here otherwise.
+        self.config_good.with_label_values::<&str>(&[]).set(1.0);
+        for listener in listeners {
+            if let Some(end) = listener.tls.as_ref().and_then(|tls| tls.not_after_unix) {
+                let address = listener.address.to_string();
+                self.certificate_expiry.with_label_values(&[address.as_str()]).set(end as f64);
+            }
+        }
     }
 }
 

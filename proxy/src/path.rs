@@ -4,6 +4,7 @@
 //! decode once more than one expects. Sources: RFC 3986 section 5.2.4 (dot segments); AWS "Known issues" of
 //! API Gateway (`|`, `{`, `}` must be encoded, `;` splits parameters).
 
+use crate::interaction::RESOURCE_TYPES;
 use aorta_core::verdict::Refusal;
 
 /// API Gateway takes request targets of 10,240 characters at most ("Amazon API Gateway quotas").
@@ -144,34 +145,7 @@ fn is_fhir_word(segment: &str) -> bool {
 
 /// R4's resource types look like this, and a name of a person may too: only the known ones are shown.
 fn is_resource_type(segment: &str) -> bool {
-    const SHOWN: [&str; 25] = [
-        "AllergyIntolerance",
-        "Appointment",
-        "AuditEvent",
-        "Binary",
-        "Bundle",
-        "CarePlan",
-        "Claim",
-        "Composition",
-        "Condition",
-        "Coverage",
-        "Device",
-        "DiagnosticReport",
-        "DocumentReference",
-        "Encounter",
-        "ExplanationOfBenefit",
-        "Immunization",
-        "Location",
-        "Medication",
-        "MedicationRequest",
-        "Observation",
-        "Organization",
-        "Patient",
-        "Practitioner",
-        "Procedure",
-        "ServiceRequest",
-    ];
-    SHOWN.binary_search(&segment).is_ok()
+    RESOURCE_TYPES.binary_search(&segment).is_ok()
 }
 
 #[cfg(test)]

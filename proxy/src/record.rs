@@ -4,6 +4,7 @@
 use crate::access_log;
 use crate::clock;
 use crate::engine::Call;
+use crate::interaction::Interaction;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::classify::{AnswerFacts, BodyFacts};
@@ -28,6 +29,8 @@ pub struct Visit {
     pub route: Option<usize>,
     /// Position of its pool.
     pub pool: Option<usize>,
+    /// What it does in FHIR's words, where its pool speaks FHIR.
+    pub interaction: Option<Interaction>,
     /// The status the client got; 0 when it got none.
     pub status: u16,
     /// Body bytes sent to the client.
@@ -51,6 +54,7 @@ impl Visit {
             template,
             route: None,
             pool: None,
+            interaction: None,
             status: 0,
             sent: 0,
             upstream: 0,

@@ -71,8 +71,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Arc<Proxy>> {
     let seed = RandomState::new().hash_one(std::process::id());
     let buffers = Buffers::new(config.buffers_total);
+    let listeners = config.listeners.clone();
     let snapshot = Snapshot::new(config, clock::now(), seed);
-    let metrics = Metrics::new(&snapshot).context("the metrics cannot be registered")?;
+    let metrics = Metrics::new(&snapshot, &listeners).context("the metrics cannot be registered")?;
     let mut options = ConnectorOptions::from_server_conf(conf);
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));

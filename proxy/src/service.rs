@@ -5,6 +5,7 @@ use crate::buffers::Buffers;
 use crate::config::Limits;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::intake::{self, Lost};
+use crate::interaction::Interaction;
 use crate::metrics::Metrics;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
@@ -143,6 +144,11 @@ impl Proxy {
         visit.pool = Some(route.pool);
         let pool = snapshot.pools.get(route.pool).ok_or(Refusal::NoUpstream)?;
         let spec = &pool.config.spec;
+        let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
+        visit.interaction = spec.fhir.then(|| {
+            let path = head.uri.path();
+            Interaction::of(&head.method, path.strip_prefix(strip).unwrap_or(path))
+        });
         let client = client_address(session);
         let origin = Origin {
             client,
@@ -152,7 +158,6 @@ impl Proxy {
             traceparent: self.traceparent(&head.headers),
             judged: spec.fhir || spec.dialect == Dialect::ApiGateway,
         };
-        let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
         let outgoing = Outgoing::new(head, strip, &origin)?;
         let safety = translate::safety(spec, &head.method, head.uri.path(), |name| outgoing.field(name));
         let fhir_expected = translate::expects_fhir(spec, &head.uri, &head.headers);

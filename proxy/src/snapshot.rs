@@ -1,6 +1,7 @@
 //! What is in force: the configuration joined with live state. A request holds one snapshot from its first
 //! byte to its last.
 
+use crate::clock;
 use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
 use crate::translate;
 use aorta_core::pool::{Pool, PoolEvent};
@@ -25,6 +26,19 @@ pub struct Snapshot {
     pub pools: Vec<Arc<LivePool>>,
     /// Which requests leave an access line.
     pub access: AccessLog,
+    /// Which configuration it is.
+    pub loaded: Loaded,
+}
+
+/// Which configuration is in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// How many there have been, this one included.
+    pub generation: u64,
+    /// A hash of the file's text.
+    pub hash: u64,
+    /// When it was brought into force, since the Unix epoch.
+    pub unix: Duration,
 }
 
 impl Snapshot {
@@ -42,6 +56,7 @@ impl Snapshot {
             route_settings: config.route_settings,
             pools,
             access: config.log.access,
+            loaded: Loaded { generation: 1, hash: config.hash, unix: clock::unix() },
         }
     }
 }

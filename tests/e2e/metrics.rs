@@ -2,12 +2,18 @@
 //! configuration, never of a request.
 
 use crate::world::World;
+use harness::client::Client;
+use harness::metrics::Scrape;
+use harness::prometheus::{promtool, said};
 use harness::upstream::Speech;
 use harness::upstream::answer::lambda_error;
 use harness::upstream::script::{Behaviour, Order};
+use http::{Method, Request};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Each family, with labels that one of its series bears before the first request.
-const FAMILIES: [(&str, &[(&str, &str)]); 17] = [
+const FAMILIES: [(&str, &[(&str, &str)]); 32] = [
     ("aorta_requests_total", &[("route", "ehr"), ("code_class", "2xx"), ("outcome", "ok")]),
     ("aorta_request_duration_seconds_count", &[("route", "ehr")]),
     ("aorta_upstream_attempts_total", &[("pool", "records"), ("upstream", "ohio"), ("class", "throttled")]),
@@ -28,6 +34,27 @@ const FAMILIES: [(&str, &[(&str, &str)]); 17] = [
     ("aorta_pool_upstreams", &[("pool", "records")]),
     ("aorta_pool_panic", &[("pool", "records")]),
     ("aorta_masked_errors_total", &[("upstream", "ohio"), ("kind", "lambda_error")]),
+    ("aorta_failover_duration_seconds_count", &[("pool", "records")]),
+    (
+        "aorta_fhir_interactions_total",
+        &[("resource_type", "Patient"), ("interaction", "read"), ("code_class", "2xx")],
+    ),
+    (
+        "aorta_fhir_interactions_total",
+        &[("resource_type", "other"), ("interaction", "search"), ("code_class", "5xx")],
+    ),
+    ("aorta_pool_min_healthy_upstreams", &[("pool", "records")]),
+    ("aorta_retry_budget_max", &[("pool", "records")]),
+    ("aorta_dns_stale", &[("pool", "records"), ("upstream", "ohio")]),
+    ("aorta_dns_last_success_timestamp_seconds", &[("pool", "records"), ("upstream", "ohio")]),
+    ("aorta_requests_in_flight", &[]),
+    ("aorta_connections_refused_total", &[]),
+    ("aorta_access_log_lines_lost_total", &[]),
+    ("aorta_buffers_size_bytes", &[]),
+    ("aorta_config_generation", &[]),
+    ("aorta_config_last_reload_successful", &[]),
+    ("aorta_build_info", &[("version", env!("CARGO_PKG_VERSION"))]),
+    ("process_resident_memory_bytes", &[]),
 ];
 
 #[tokio::test]
@@ -96,13 +123,93 @@ async fn a_pool_whose_upstreams_all_fail_is_in_panic_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_thousand_different_requests_add_no_series() {
+async fn requests_are_counted_by_what_they_do_in_fhir() {
     let world = World::with(Speech::Plain, |setup, _| setup).await;
     let mut client = world.client();
-    client.get("/Patient/first").await;
-    let before = world.proxy.metrics().series.len();
-    for index in 0..1000 {
-        client.get(&format!("/Patient/{index}/Kind{index}?q={index}")).await;
-    }
-    assert_eq!(world.proxy.metrics().series.len(), before);
+    client.get("/Patient/1").await;
+    client.get("/Patient/1/_history/2").await;
+    client.get("/Johnson?name=Johnson").await;
+    client.post("/Observation", "{}").await;
+    let metrics = world.proxy.metrics();
+    let counted = |of, what| {
+        let labels = [("resource_type", of), ("interaction", what), ("code_class", "2xx")];
+        metrics.count("aorta_fhir_interactions_total", &labels)
+    };
+    assert_eq!(counted("Patient", "read"), 1);
+    assert_eq!(counted("Patient", "vread"), 1);
+    assert_eq!(counted("other", "search"), 1);
+    assert_eq!(counted("Observation", "create"), 1);
+    assert_eq!(metrics.count("aorta_fhir_interactions_total", &[]), 4);
+}
+
+#[tokio::test]
+async fn a_listener_tells_when_its_certificate_ends() {
+    let world =
+        World::with(Speech::Plain, |setup, authority| setup.tls(&authority.files("aorta.test"))).await;
+    let metrics = world.proxy.metrics();
+    let end = metrics.sum("aorta_listener_certificate_expiry_timestamp_seconds", &[]);
+    let loaded = metrics.sum("aorta_config_last_reload_success_timestamp_seconds", &[]);
+    assert!(end > loaded, "{end} {loaded}");
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_say_about_the_metrics() {
+    let world = World::new().await;
+    world.client().get("/Patient/1").await;
+    let text = world.proxy.metrics().text;
+    let output = promtool(Path::new("."), &["check", "metrics"], &text);
+    assert!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
+}
+
+/// How many requests try to add a series; 100,000 take some minutes in a debug build.
+const REQUESTS: &str = "AORTA_TEST_SERIES_REQUESTS";
+
+#[tokio::test]
+async fn no_path_id_or_host_of_a_request_adds_a_series() {
+    let world = World::with(Speech::Plain, |setup, _| setup).await;
+    let before = names(&world.proxy.metrics());
+    let total = std::env::var(REQUESTS).map_or(2000, |text| text.parse().expect(REQUESTS));
+    let clients = 4;
+    let run = |first: usize| {
+        let target = world.proxy.target();
+        async move {
+            let mut client = Client::new(target);
+            for index in (first..total).step_by(clients) {
+                client.send(strange(index)).await.expect("an answer");
+            }
+        }
+    };
+    tokio::join!(run(0), run(1), run(2), run(3));
+    let after = world.proxy.metrics();
+    assert_eq!(after.count("aorta_requests_total", &[]), total as u64);
+    assert_eq!(names(&after), before);
+}
+
+/// Every series by name and labels, without its value.
+fn names(scrape: &Scrape) -> BTreeSet<String> {
+    scrape.series.iter().map(|series| format!("{} {:?}", series.name, series.labels)).collect()
+}
+
+/// A request like no other, with as many words of its own as it can hold.
+fn strange(index: usize) -> Request<bytes::Bytes> {
+    // Knuth's multiplicative hash spreads neighbours; no two are alike below 2^32.
+    let word = format!("w{:08x}", (index as u32).wrapping_mul(2_654_435_761));
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::PATCH];
+    let path = match index % 7 {
+        0 => format!("/Patient/{word}?name={word}"),
+        1 => format!("/{word}/{word}/_history/{word}"),
+        2 => format!("/Patient/{word}/${word}"),
+        3 => format!("/{word}"),
+        4 => format!("/Observation/_search?patient={word}&code={index}"),
+        5 => format!("/Patient/{word}/{word}/{word}/{word}/{word}"),
+        _ => format!("/_{word}/%{:02x}", 0x41 + index % 26),
+    };
+    Request::builder()
+        .method(methods[index % methods.len()].clone())
+        .uri(path)
+        .header("host", format!("{word}.example.org"))
+        .header("x-request-id", &word)
+        .header("authorization", format!("Bearer {word}"))
+        .body(bytes::Bytes::new())
+        .expect("a request")
 }

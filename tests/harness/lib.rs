@@ -10,6 +10,7 @@
 //! | [`client`], [`raw`] | an orderly HTTP client; a raw one that misbehaves on purpose |
 //! | [`load`] | requests at a fixed rate, whatever the answers do |
 //! | [`metrics`], [`log`] | what the proxy tells: series and their differences, access lines as values |
+//! | [`prometheus`] | the real promtool and Prometheus |
 //! | [`eventually`] | a bounded wait on a fact, instead of a bare sleep |
 //! | [`house`] | the whole house: two simulated regions, the proxy, the viewer |
 //! | [`browser`] | a headless browser, driven over WebDriver |
@@ -26,6 +27,7 @@ pub mod log;
 pub mod metrics;
 pub mod port;
 pub mod program;
+pub mod prometheus;
 pub mod proxy;
 pub mod raw;
 pub mod setup;

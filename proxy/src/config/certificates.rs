@@ -33,9 +33,16 @@ pub(super) fn pair(block: &Block<'_>, outside: &Outside<'_>) -> Option<ListenerT
     let (chain_file, key_file) = (block.text(certificate), block.text(private_key));
     let chain = chain_file.as_ref().and_then(|file| certificates(block, certificate, file, outside));
     let key = key_file.as_ref().and_then(|file| key(block, private_key, file, outside));
-    check(block, chain?, key?);
+    let chain = chain?;
+    let not_after_unix = chain.first().and_then(not_after);
+    check(block, chain, key?);
     let path = |file: Option<Text<'_>>| file.map(|file| outside.path(file.text));
-    Some(ListenerTls { certificate: path(chain_file)?, private_key: path(key_file)? })
+    Some(ListenerTls { certificate: path(chain_file)?, private_key: path(key_file)?, not_after_unix })
+}
+
+fn not_after(leaf: &CertificateDer<'_>) -> Option<i64> {
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    Some(leaf.validity().not_after.timestamp())
 }
 
 fn check(block: &Block<'_>, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) {

@@ -3,6 +3,7 @@
 use super::outside::{Outside, read_bounded};
 use super::problem::{At, Problem, Problems};
 use super::{Config, raw, resolve};
+use aorta_core::balance::ring_hash;
 use std::fmt;
 use std::path::Path;
 
@@ -40,7 +41,10 @@ pub(super) fn parse_as(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
     let node = raw::read(text).map_err(|problem| Problems::new(file, vec![problem]))?;
-    resolve::resolve(&node, &Outside { base, variable }).map_err(|problems| Problems::new(file, problems))
+    let config = resolve::resolve(&node, &Outside { base, variable });
+    config
+        .map(|config| Config { hash: ring_hash::hash(text), ..config })
+        .map_err(|problems| Problems::new(file, problems))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Problem> {

@@ -33,7 +33,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let buffers_total = buffers(&root, &pools);
     match (admin, report.into_problems()) {
         (Some(admin), problems) if problems.is_empty() => {
-            Ok(Config { listeners, admin, buffers_total, log, routes, route_settings, pools })
+            Ok(Config { listeners, admin, buffers_total, log, routes, route_settings, pools, hash: 0 })
         }
         (_, problems) => Err(problems),
     }

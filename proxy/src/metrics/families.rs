@@ -95,8 +95,32 @@ families! {
         "1 while the last good addresses outlive a failed lookup.";
     dns_success: GaugeVec = "aorta_dns_last_success_timestamp_seconds" ["pool", "upstream"]
         "When the upstream's name last resolved; 0 when it never did or has fixed addresses.";
+    min_healthy: GaugeVec = "aorta_pool_min_healthy_upstreams" ["pool"]
+        "Upstreams that stay in rotation whatever they do.";
+    budget_max: GaugeVec = "aorta_retry_budget_max" ["pool"]
+        "The most retries the pool can save up.";
+    fhir: IntCounterVec = "aorta_fhir_interactions_total" ["resource_type", "interaction", "code_class"]
+        "Requests to pools that speak FHIR, by what they do.";
+    requests_in_flight: GaugeVec = "aorta_requests_in_flight" []
+        "Requests that are being served.";
     connections_refused: IntCounterVec = "aorta_connections_refused_total" []
         "Connections closed because a listener was full.";
     buffers_free: GaugeVec = "aorta_buffers_free_bytes" []
         "Bytes left in the budget for held data.";
+    buffers_size: GaugeVec = "aorta_buffers_size_bytes" []
+        "The budget for held data.";
+    lines_lost: IntCounterVec = "aorta_access_log_lines_lost_total" []
+        "Access lines lost because whoever reads standard output was too slow.";
+    certificate_expiry: GaugeVec = "aorta_listener_certificate_expiry_timestamp_seconds" ["listener"]
+        "When the listener's certificate ends.";
+    config_info: GaugeVec = "aorta_config_info" ["hash"]
+        "1 for the configuration in force, by a hash of its file.";
+    config_generation: GaugeVec = "aorta_config_generation" []
+        "How many configurations were brought into force, the first included.";
+    config_good: GaugeVec = "aorta_config_last_reload_successful" []
+        "1 when the last attempt to load the configuration brought it into force.";
+    config_loaded: GaugeVec = "aorta_config_last_reload_success_timestamp_seconds" []
+        "When the configuration in force was loaded.";
+    build_info: GaugeVec = "aorta_build_info" ["version"]
+        "1 for the version that runs.";
 }

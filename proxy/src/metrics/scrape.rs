@@ -1,29 +1,43 @@
 //! Gauges that are read from the pools when Prometheus asks.
 
 use super::Metrics;
-use crate::buffers::Buffers;
 use crate::clock;
+use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
-use prometheus::{Encoder as _, TextEncoder};
+use prometheus::{Encoder as _, GaugeVec, TextEncoder};
+use std::sync::atomic::Ordering;
 
 /// All families in Prometheus' text format.
 ///
 /// # Errors
 /// When the encoder fails.
-pub fn expose(
-    metrics: &Metrics,
-    snapshot: &Snapshot,
-    buffers: &Buffers,
-) -> Result<Vec<u8>, prometheus::Error> {
+pub fn expose(proxy: &Proxy, snapshot: &Snapshot) -> Result<Vec<u8>, prometheus::Error> {
+    let metrics = &proxy.metrics;
     for pool in &snapshot.pools {
         look(metrics, pool);
     }
-    metrics.families.buffers_free.with_label_values::<&str>(&[]).set(buffers.free() as f64);
+    look_around(metrics, proxy, snapshot);
     let mut text = Vec::new();
     TextEncoder::new().encode(&metrics.registry.gather(), &mut text)?;
     Ok(text)
+}
+
+/// What belongs to the process and to no pool.
+fn look_around(metrics: &Metrics, proxy: &Proxy, snapshot: &Snapshot) {
+    let f = &metrics.families;
+    let set = |gauge: &GaugeVec, value: f64| gauge.with_label_values::<&str>(&[]).set(value);
+    set(&f.buffers_free, proxy.buffers.free() as f64);
+    set(&f.buffers_size, proxy.buffers.size() as f64);
+    set(&f.requests_in_flight, proxy.in_flight.load(Ordering::Relaxed) as f64);
+    let lost = f.lines_lost.with_label_values::<&str>(&[]);
+    lost.inc_by(proxy.access_log.lost().saturating_sub(lost.get()));
+    set(&f.config_generation, snapshot.loaded.generation as f64);
+    set(&f.config_loaded, snapshot.loaded.unix.as_secs_f64());
+    // Only the hash in force has a series.
+    f.config_info.reset();
+    f.config_info.with_label_values(&[format!("{:016x}", snapshot.loaded.hash).as_str()]).set(1.0);
 }
 
 fn look(metrics: &Metrics, live: &LivePool) {
@@ -35,6 +49,10 @@ fn look(metrics: &Metrics, live: &LivePool) {
         f.upstreams.with_label_values(&[name]).set(pool.upstreams().len() as f64);
         f.panic.with_label_values(&[name]).set(f64::from(u8::from(pool.in_panic())));
         f.budget.with_label_values(&[name]).set(pool.budget_balance());
+        let spec = &live.config.spec;
+        f.budget_max.with_label_values(&[name]).set(f64::from(spec.retry.budget.burst));
+        let min_healthy = spec.passive_health.min_healthy.get();
+        f.min_healthy.with_label_values(&[name]).set(f64::from(min_healthy));
         for upstream in pool.upstreams() {
             look_at(metrics, name, upstream);
         }

@@ -1,6 +1,8 @@
 //! The series a request moves, looked up once at start: a request costs no look-up and makes no new series.
 
+use super::bool_name;
 use super::families::Families;
+use crate::interaction::Interaction;
 use crate::snapshot::LivePool;
 use aorta_core::classify::Class;
 use aorta_core::outlier::EjectReason;
@@ -42,6 +44,26 @@ impl RouteSeries {
     }
 }
 
+/// What a request moves for what it does in FHIR's words.
+#[derive(Debug)]
+pub(super) struct FhirSeries(Vec<[IntCounter; 5]>);
+
+impl FhirSeries {
+    pub(super) fn new(families: &Families) -> Self {
+        const CODES: [&str; 5] = ["none", "2xx", "3xx", "4xx", "5xx"];
+        let series =
+            |(of, what): (&str, &str)| CODES.map(|code| families.fhir.with_label_values(&[of, what, code]));
+        Self(Interaction::all().map(series).collect())
+    }
+
+    pub(super) fn book(&self, interaction: Interaction, status: u16) {
+        let code = usize::from(status / 100).saturating_sub(1);
+        if let Some(counter) = self.0.get(interaction.place()).and_then(|by_code| by_code.get(code)) {
+            counter.inc();
+        }
+    }
+}
+
 /// What a request moves for its pool.
 #[derive(Debug)]
 pub(super) struct PoolSeries {
@@ -65,8 +87,9 @@ impl PoolSeries {
         let name = pool.name();
         let names: Vec<&str> = pool.config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
         for upstream in &names {
+            let enforced = bool_name(!pool.config.spec.passive_health.dry_run);
             for reason in EjectReason::ALL {
-                families.ejections.with_label_values(&[name, upstream, reason.name(), "true"]);
+                families.ejections.with_label_values(&[name, upstream, reason.name(), enforced]);
             }
             for guard in Guard::ALL {
                 families.ejections_prevented.with_label_values(&[name, upstream, guard.name()]);
