@@ -12,7 +12,7 @@ use crate::record::Visit;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::classify::Class;
 use aorta_core::pool::PoolEvent;
-use aorta_core::receipt::{Felt, Receipt};
+use aorta_core::receipt::{End, Felt, Receipt};
 use families::Families;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
@@ -55,6 +55,9 @@ impl Metrics {
         route.book(visit.status, felt, visit.elapsed());
         if let (Some(fhir), Some(interaction)) = (&self.fhir, visit.interaction) {
             fhir.book(interaction, visit.status);
+        }
+        if let End::Refused(refusal) = receipt.end {
+            route.refused(refusal);
         }
         if let Some(pool) = visit.pool.and_then(|pool| self.pools.get(pool)) {
             Self::book_attempts(pool, receipt, felt);

@@ -52,6 +52,7 @@ const fn external(refusal: Refusal) -> &'static str {
         Refusal::TimedOut => {
             "No endpoint answered in time. The request may or may not have been carried out."
         }
+        Refusal::DeadlinePassed => "The deadline that came with the request has passed.",
         Refusal::UnknownAtGateway => "The endpoints know no such path or method.",
         Refusal::BadPath => "The path is not absolute, climbs, or hides a separator in its encoding.",
         Refusal::BadRequest => "The request is malformed or contradicts itself.",
@@ -70,7 +71,7 @@ const fn issue_type(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::NoRoute | Refusal::UnknownAtGateway => "not-found",
         Refusal::NoUpstream | Refusal::Unreachable | Refusal::BadAnswer => "transient",
-        Refusal::TimedOut | Refusal::ClientTooSlow => "timeout",
+        Refusal::TimedOut | Refusal::DeadlinePassed | Refusal::ClientTooSlow => "timeout",
         Refusal::BadPath | Refusal::BadRequest => "structure",
         Refusal::MethodNotAllowed => "not-supported",
         Refusal::BodyTooLarge | Refusal::UriTooLong | Refusal::HeaderTooLarge => "too-long",

@@ -143,6 +143,7 @@ impl Proxy {
         visit.route = Some(position);
         visit.pool = Some(route.pool);
         let pool = snapshot.pools.get(route.pool).ok_or(Refusal::NoUpstream)?;
+        let deadline = translate::deadline(&head.headers)?;
         let spec = &pool.config.spec;
         let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
         visit.interaction = spec.fhir.then(|| {
@@ -168,7 +169,7 @@ impl Proxy {
             proxy: self,
             pool,
             outgoing: &outgoing,
-            terms: Terms { safety, client, key, replayable: body.whole },
+            terms: Terms { safety, client, key, replayable: body.whole, deadline },
             fhir_expected,
         };
         Ok(engine::run(&call, session, &mut body, visit).await)

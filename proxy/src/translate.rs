@@ -1,10 +1,13 @@
 //! Between Pingora's words and the core's: upstream to peer, request to facts.
 
+use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
 use crate::snapshot::Peer;
 use aorta_core::balance::ring_hash;
 use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
+use aorta_core::time::Timestamp;
+use aorta_core::verdict::Refusal;
 use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
@@ -63,6 +66,18 @@ pub fn client(headers: &HeaderMap, address: Option<std::net::IpAddr>) -> u64 {
         Some(value) => KEYS.hash_one(value.as_bytes()),
         None => KEYS.hash_one(address),
     }
+}
+
+/// When the client itself gives up: its `x-request-deadline`, Unix time in milliseconds. What is no such number
+/// says nothing.
+///
+/// # Errors
+/// When that moment has passed.
+pub fn deadline(headers: &HeaderMap) -> Result<Option<Timestamp>, Refusal> {
+    let value = headers.get("x-request-deadline").and_then(|value| value.to_str().ok());
+    let Some(millis) = value.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
+    let left = Duration::from_millis(millis).saturating_sub(clock::unix());
+    if left.is_zero() { Err(Refusal::DeadlinePassed) } else { Ok(Some(clock::now() + left)) }
 }
 
 /// What a hashing policy hashes this request by: the same in every proxy of a fleet. None without such a part.

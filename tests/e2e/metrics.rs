@@ -13,9 +13,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each family, with labels that one of its series bears before the first request.
-const FAMILIES: [(&str, &[(&str, &str)]); 32] = [
+const FAMILIES: [(&str, &[(&str, &str)]); 33] = [
     ("aorta_requests_total", &[("route", "ehr"), ("code_class", "2xx"), ("outcome", "ok")]),
     ("aorta_request_duration_seconds_count", &[("route", "ehr")]),
+    ("aorta_refusals_total", &[("route", "ehr"), ("reason", "deadline_passed")]),
     ("aorta_upstream_attempts_total", &[("pool", "records"), ("upstream", "ohio"), ("class", "throttled")]),
     ("aorta_upstream_attempt_duration_seconds_count", &[("pool", "records"), ("upstream", "ohio")]),
     ("aorta_retries_total", &[("pool", "records"), ("reason", "timed_out"), ("result", "success")]),

@@ -40,7 +40,8 @@ fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
 }
 
 fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-    let terms = Terms { safety: Safety::Safe, client: 1, key: Some(now.as_micros()), replayable: true };
+    let key = Some(now.as_micros());
+    let terms = Terms { safety: Safety::Safe, client: 1, key, replayable: true, deadline: None };
     let facts = AnswerFacts {
         status: 200,
         error_type: None,

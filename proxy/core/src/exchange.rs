@@ -34,6 +34,8 @@ pub struct Terms {
     pub key: Option<u64>,
     /// The whole request body is in memory.
     pub replayable: bool,
+    /// When the client itself gives up; none when it did not say. It can only shorten the pool's time.
+    pub deadline: Option<Timestamp>,
 }
 
 /// The next thing to do: one try at one upstream.
@@ -115,9 +117,10 @@ impl Exchange {
     #[must_use]
     pub fn open(terms: Terms, pool: &mut Pool, now: Timestamp) -> Self {
         pool.budget().deposit(now);
+        let own = now + pool.spec().timeouts.request;
         Self {
             terms,
-            deadline: now + pool.spec().timeouts.request,
+            deadline: terms.deadline.map_or(own, |asked| asked.min(own)),
             phase: Phase::Choosing,
             attempts: Attempts::default(),
             carried_out: None,
@@ -133,16 +136,15 @@ impl Exchange {
         &self.attempts
     }
 
-    /// The body has outgrown what is kept, so from now on the request can be sent only once.
-    pub const fn body_is_gone(&mut self) {
-        self.terms.replayable = false;
-    }
-
     /// Chooses the upstream of the next attempt.
     ///
     /// # Errors
-    /// The refusal to answer with when nobody can be asked.
+    /// The refusal to answer with when nobody can be asked, or the request's time is up.
     pub fn choose(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Result<Attempt, Refusal> {
+        if now >= self.deadline {
+            let untried = self.attempts.is_empty();
+            return Err(self.refuse(if untried { Refusal::DeadlinePassed } else { Refusal::TimedOut }));
+        }
         let reads = self.terms.safety == Safety::Safe;
         let wish = Wish {
             tried: self.attempts.upstreams(),
@@ -178,11 +180,12 @@ impl Exchange {
 
     /// The attempt brought no answer.
     pub fn failed(&mut self, pool: &mut Pool, failure: Failure, now: Timestamp, rng: &mut Rng) -> Verdict {
+        let cut_short = self.was_cut_short(pool, failure.class(), now);
+        let refusal = if cut_short { Refusal::TimedOut } else { failure.refusal() };
         if !self.settle(pool, failure.class(), None, now, rng) {
-            return Verdict::Refuse(failure.refusal());
+            return Verdict::Refuse(refusal);
         }
-        self.retry(pool, failure.class(), now, rng)
-            .unwrap_or_else(|| Verdict::Refuse(self.refuse(failure.refusal())))
+        self.retry(pool, failure.class(), now, rng).unwrap_or_else(|| Verdict::Refuse(self.refuse(refusal)))
     }
 
     /// An answer came: whole, or as much of it as is held before it must stream.
@@ -305,8 +308,7 @@ impl Exchange {
         rng: &mut Rng,
     ) -> bool {
         let Phase::Attempting(choice) = self.phase else { return false };
-        let proves_nothing = class == Class::TimedOut && self.was_cut_short(pool);
-        let taught = if proves_nothing { Class::ClientFault } else { class };
+        let taught = if self.was_cut_short(pool, class, now) { Class::ClientFault } else { class };
         pool.settle(choice, self.outcome(taught, retry_after), now, rng);
         self.attempts.end_last(class, now);
         self.phase = Phase::Choosing;
@@ -316,12 +318,21 @@ impl Exchange {
         true
     }
 
-    /// The last attempt had less than half of the usual time, because earlier ones used up the request's: its
-    /// silence says nothing about its upstream.
-    fn was_cut_short(&self, pool: &Pool) -> bool {
+    /// The request's own end came before the attempt had its due: its silence says nothing about its upstream.
+    fn was_cut_short(&self, pool: &Pool, class: Class, now: Timestamp) -> bool {
         let timeouts = pool.spec().timeouts;
-        let usual = timeouts.attempt.min(timeouts.request);
-        self.attempts.last().is_some_and(|last| last.started.until(self.deadline) < usual / 2)
+        let Some(last) = self.attempts.last() else { return false };
+        let had = last.started.until(self.deadline);
+        let hurried = self.terms.deadline == Some(self.deadline);
+        match class {
+            Class::Unsent => now >= self.deadline && had < timeouts.connect,
+            // The client's upload used up the time, and how much of it cannot be told from here.
+            Class::TimedOut if hurried && !self.terms.replayable => now >= self.deadline,
+            Class::TimedOut if hurried => had < timeouts.attempt.min(timeouts.request),
+            // Half of it is enough where earlier attempts used up the request's time.
+            Class::TimedOut => had < timeouts.attempt.min(timeouts.request) / 2,
+            _ => false,
+        }
     }
 
     /// The upstream whose record store an unsure write must not leave.

@@ -29,6 +29,8 @@ pub enum Refusal {
     BadAnswer,
     /// The upstream did not answer in time.
     TimedOut,
+    /// The client's own deadline had passed before anybody could be asked.
+    DeadlinePassed,
     /// The gateways know no such path or method (API Gateway: missing authentication token).
     UnknownAtGateway,
     /// The path could leave the upstream's base path, or is no path.
@@ -50,6 +52,25 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason, for zero series at start.
+    pub const ALL: [Self; 15] = [
+        Self::NoRoute,
+        Self::NoUpstream,
+        Self::Unreachable,
+        Self::BadAnswer,
+        Self::TimedOut,
+        Self::DeadlinePassed,
+        Self::UnknownAtGateway,
+        Self::BadPath,
+        Self::BadRequest,
+        Self::MethodNotAllowed,
+        Self::BodyTooLarge,
+        Self::ClientTooSlow,
+        Self::UriTooLong,
+        Self::HeaderTooLarge,
+        Self::Overloaded,
+    ];
+
     /// The HTTP status the client sees (RFC 9110 section 15; 431: RFC 6585 section 5).
     #[must_use]
     pub const fn status(self) -> u16 {
@@ -63,7 +84,7 @@ impl Refusal {
             Self::HeaderTooLarge => 431,
             Self::BadAnswer | Self::Unreachable => 502,
             Self::NoUpstream | Self::Overloaded => 503,
-            Self::TimedOut => 504,
+            Self::TimedOut | Self::DeadlinePassed => 504,
         }
     }
 
@@ -76,6 +97,7 @@ impl Refusal {
             Self::Unreachable => "unreachable",
             Self::BadAnswer => "bad_answer",
             Self::TimedOut => "timed_out",
+            Self::DeadlinePassed => "deadline_passed",
             Self::UnknownAtGateway => "unknown_at_gateway",
             Self::BadPath => "bad_path",
             Self::BadRequest => "bad_request",
@@ -91,6 +113,6 @@ impl Refusal {
     /// True when the client, not an upstream or Aorta, is the cause.
     #[must_use]
     pub const fn is_clients_fault(self) -> bool {
-        self.status() < 500
+        self.status() < 500 || matches!(self, Self::DeadlinePassed)
     }
 }

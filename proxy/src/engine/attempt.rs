@@ -109,7 +109,8 @@ pub(super) async fn attempt(
         return timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed);
     }
     let limit = call.pool.config.spec.timeouts.attempt;
-    match upload(&mut connection.session, header, session, body, limit).await {
+    let uploading = upload(&mut connection.session, header, session, body, limit);
+    match before_the_client_gives_up(call, uploading).await {
         Ok(()) => {}
         Err(Ended::Failed(failure)) => {
             return early_answer(call, connection, failure).await.map_err(Ended::Failed);
@@ -117,9 +118,26 @@ pub(super) async fn attempt(
         Err(ended) => return Err(ended),
     }
     // The client's time to upload was its own; the upstream's begins now.
-    let receiving = timeout(limit, receive(call, connection));
+    let until = Instant::now() + limit;
+    let until = gives_up(call).map_or(until, |gives_up| until.min(gives_up));
+    let receiving = timeout_at(until, receive(call, connection));
     let timed = unless_gone(session, true, receiving).await.ok_or(Ended::ClientGone)?;
     timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
+}
+
+/// When the client gives up by its own deadline, which counts from no upload's end.
+fn gives_up(call: &Call<'_>) -> Option<Instant> {
+    call.terms.deadline.map(clock::instant)
+}
+
+async fn before_the_client_gives_up(
+    call: &Call<'_>,
+    uploading: impl Future<Output = Result<(), Ended>>,
+) -> Result<(), Ended> {
+    match gives_up(call) {
+        None => uploading.await,
+        Some(moment) => timeout_at(moment, uploading).await.unwrap_or(Err(Ended::Failed(Failure::TimedOut))),
+    }
 }
 
 /// An upstream that does not take the whole request may have answered already (413, 403, 429): then that is
@@ -173,7 +191,9 @@ fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHea
     // The time for what the client still sends comes on top: the upstream's begins when it has sent all.
     let upload =
         if body.whole { Duration::ZERO } else { body.deadline.saturating_duration_since(Instant::now()) };
-    call.outgoing.header(config, length, (plan.request_deadline + upload, clock::now(), clock::unix()))
+    let deadline = plan.request_deadline + upload;
+    let deadline = call.terms.deadline.map_or(deadline, |gives_up| deadline.min(gives_up));
+    call.outgoing.header(config, length, (deadline, clock::now(), clock::unix()))
 }
 
 pub(super) async fn send(

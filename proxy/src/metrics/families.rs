@@ -57,6 +57,8 @@ families! {
         "Requests by what the client felt.";
     request_seconds: HistogramVec = "aorta_request_duration_seconds" ["route"]
         "From the request's head to the end of its answer.";
+    refusals: IntCounterVec = "aorta_refusals_total" ["route", "reason"]
+        "Requests that Aorta answered itself, by the reason.";
     attempts: IntCounterVec = "aorta_upstream_attempts_total" ["pool", "upstream", "class"]
         "Attempts by what came of them.";
     attempt_seconds: HistogramVec = "aorta_upstream_attempt_duration_seconds" ["pool", "upstream"]

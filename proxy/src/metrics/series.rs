@@ -9,6 +9,7 @@ use aorta_core::outlier::EjectReason;
 use aorta_core::pool::Guard;
 use aorta_core::receipt::Felt;
 use aorta_core::retry::Denial;
+use aorta_core::verdict::Refusal;
 use prometheus::{Histogram, IntCounter};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ const MASKS: [&str; 3] = ["envelope", "lambda_error", "html"];
 pub(super) struct RouteSeries {
     requests: Vec<Vec<IntCounter>>,
     seconds: Histogram,
+    refusals: Vec<IntCounter>,
 }
 
 impl RouteSeries {
@@ -32,7 +34,17 @@ impl RouteSeries {
                 Felt::ALL.iter().map(series).collect()
             })
             .collect();
-        Self { requests, seconds: families.request_seconds.with_label_values(&[route]) }
+        let refusals = Refusal::ALL
+            .iter()
+            .map(|refusal| families.refusals.with_label_values(&[route, refusal.name()]))
+            .collect();
+        Self { requests, seconds: families.request_seconds.with_label_values(&[route]), refusals }
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) {
+        if let Some(counter) = self.refusals.get(refusal as usize) {
+            counter.inc();
+        }
     }
 
     pub(super) fn book(&self, status: u16, felt: Felt, took: Duration) {

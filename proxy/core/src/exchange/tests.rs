@@ -72,7 +72,13 @@ impl Desk {
     }
 
     fn open(&mut self, safety: Safety) -> Exchange {
-        Exchange::open(Terms { safety, client: 1, key: None, replayable: true }, &mut self.pool, self.now)
+        self.open_with(safety, |_| ())
+    }
+
+    fn open_with(&mut self, safety: Safety, change: impl FnOnce(&mut Terms)) -> Exchange {
+        let mut terms = Terms { safety, client: 1, key: None, replayable: true, deadline: None };
+        change(&mut terms);
+        Exchange::open(terms, &mut self.pool, self.now)
     }
 
     fn choose(&mut self, exchange: &mut Exchange) -> Attempt {

@@ -51,6 +51,8 @@ pub struct Traffic {
     pub streamed: Ratio,
     /// The share whose client leaves within a second.
     pub leaving: Ratio,
+    /// The share whose client sets a deadline within two seconds.
+    pub hurried: Ratio,
 }
 
 impl Default for Traffic {
@@ -68,6 +70,7 @@ impl Default for Traffic {
             unkept: none,
             streamed: none,
             leaving: none,
+            hurried: none,
         }
     }
 }
@@ -116,10 +119,18 @@ impl Traffic {
         };
         let (unkept, streams) = (chance(self.unkept), chance(self.streamed));
         let client = rng.u64(0..self.clients.max(1));
+        let hurries = rng.f64() < self.hurried.get();
+        let deadline = now + Duration::from_micros(rng.u64(0..2_000_000));
         Request {
             id,
             arrived: now,
-            terms: Terms { safety, client, key: Some(client), replayable: !unkept },
+            terms: Terms {
+                safety,
+                client,
+                key: Some(client),
+                replayable: !unkept,
+                deadline: hurries.then_some(deadline),
+            },
             bad_key: client < self.bad_keys,
             streams,
         }

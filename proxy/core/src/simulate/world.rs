@@ -4,7 +4,7 @@ use super::queue::{Due, Queue};
 use super::region::Region;
 use super::report::Report;
 use super::scenario::{Request, Scenario, Sky};
-use super::weather::{Comes, FINE, Runs};
+use super::weather::{Comes, FINE, Pace, Runs};
 use super::{Step, What};
 use crate::classify::{self, Class, Evidence};
 use crate::exchange::{Exchange, Failure};
@@ -136,7 +136,11 @@ impl<'a> World<'a> {
             Runs::Always => true,
         };
         // Silence until the deadline is a time-out, whatever would have come after it.
-        live.comes = if at < attempt.deadline { effect.comes } else { Comes::Failure(Failure::TimedOut) };
+        live.comes = match effect.pace {
+            Pace::ConnectTimeout => Comes::Failure(Failure::Unsent),
+            _ if at < attempt.deadline => effect.comes,
+            _ => Comes::Failure(Failure::TimedOut),
+        };
         live.executions += u32::from(executes);
         let (proxy, request) = (live.proxy, live.request);
         self.queue.push(at.min(attempt.deadline), Due::Outcome { id });

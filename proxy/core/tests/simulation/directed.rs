@@ -174,3 +174,11 @@ fn a_region_is_not_condemned_for_the_time_another_one_used_up() {
         assert!(!report.ejections.is_empty(), "seed {seed}: {report:#?}");
     }
 }
+
+#[test]
+fn a_client_in_a_hurry_condemns_no_region() {
+    let slow = Sky { latency: Duration::from_millis(300), ..Sky::default() };
+    let traffic = Traffic { hurried: Ratio::percent(100), ..Traffic::default() };
+    let nobody = |report: &Report| report.ejections.is_empty() && report.lost > 0;
+    check(vec![slow.clone(), slow], traffic, nobody, "nobody is ejected for a client's haste");
+}

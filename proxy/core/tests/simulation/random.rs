@@ -116,6 +116,7 @@ fn traffic(rng: &mut Rng, span: Duration) -> Traffic {
         unkept: quarter(rng),
         streamed: quarter(rng),
         leaving: quarter(rng),
+        hurried: quarter(rng),
     }
 }
 

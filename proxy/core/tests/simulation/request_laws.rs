@@ -9,7 +9,7 @@ use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::{Request, Scenario};
 use aorta_core::simulate::{Step, What};
 use aorta_core::time::Timestamp;
-use aorta_core::verdict::Verdict;
+use aorta_core::verdict::{Refusal, Verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl<'a> RequestLaws<'a> {
         let made = open.tried.len();
         let reads = request.terms.safety == Safety::Safe;
         let ambiguous_max = usize::from(pool.retry.attempts_max_ambiguous.get());
-        let deadline = request.arrived + pool.timeouts.request;
+        let deadline = deadline(self.scenario, request);
         assert_eq!(attempt.number, made + 1);
         assert!(!open.over, "nothing is tried again after an answer was committed or refused");
         assert!(attempt.number <= usize::from(pool.retry.attempts_max.get()), "too many attempts");
@@ -169,7 +169,10 @@ impl<'a> RequestLaws<'a> {
         // The client may leave between paying for a retry and making it.
         let all_paid = paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid);
         assert!(all_paid, "{paid} attempts were paid, {} had to be", open.paid);
-        assert!(open.over || receipt.end == End::Abandoned, "an exchange ends with a verdict");
+        let too_late = receipt.end == End::Refused(Refusal::DeadlinePassed);
+        assert!(!too_late || receipt.attempts.is_empty(), "a deadline had passed before an attempt");
+        let ended = open.over || too_late || receipt.end == End::Abandoned;
+        assert!(ended, "an exchange ends with a verdict");
     }
 
     fn deposit(&mut self, at: Timestamp) {
@@ -191,6 +194,12 @@ pub(crate) fn store(pool: &PoolSpec, upstream: usize) -> Option<&str> {
     Some(pool.upstreams[upstream].data_domain.as_str()).filter(|name| !name.is_empty())
 }
 
+/// The client's deadline can only shorten the pool's.
+fn deadline(scenario: &Scenario, request: Request) -> Timestamp {
+    let own = request.arrived + scenario.pool.timeouts.request;
+    request.terms.deadline.map_or(own, |asked| asked.min(own))
+}
+
 /// A read that failed may end here only if its attempts, its one move, its body or its time are used up.
 fn may_be_lost(scenario: &Scenario, at: Timestamp, request: Request, open: &Open, class: Class) -> bool {
     let pool = &scenario.pool;
@@ -199,6 +208,6 @@ fn may_be_lost(scenario: &Scenario, at: Timestamp, request: Request, open: &Open
     let move_used = ONE_MOVE.contains(&class) && (open.moved_once || nobody_else);
     let body_gone = !request.terms.replayable && open.sent;
     let longest_wait = Duration::from_millis(500);
-    let time_is_up = at + longest_wait >= request.arrived + pool.timeouts.request;
+    let time_is_up = at + longest_wait >= deadline(scenario, request);
     attempts_used || move_used || body_gone || time_is_up
 }

@@ -112,9 +112,8 @@ fn an_attempt_never_outlives_its_request() {
 fn a_body_that_is_gone_is_never_sent_again() {
     for (came, again) in [(UNSENT, true), (BROKEN, false), (DENIED, false), (APP_500, false)] {
         let mut desk = Desk::new(spec(3));
-        let mut exchange = desk.open(Safety::Safe);
+        let mut exchange = desk.open_with(Safety::Safe, |terms| terms.replayable = false);
         desk.choose(&mut exchange);
-        exchange.body_is_gone();
         let verdict = desk.judge(&mut exchange, came);
         assert_eq!(matches!(verdict, Verdict::Retry { .. }), again, "{came:?}");
         let denial = desk.close(exchange).denial;
@@ -162,6 +161,69 @@ fn time_used_up_by_one_upstream_does_not_condemn_the_next() {
 }
 
 #[test]
+fn a_clients_deadline_only_shortens_the_request() {
+    let mut desk = Desk::new(spec(2));
+    let now = desk.now;
+    for (asked, ends) in [(1, 1), (29, 29), (60, 29)] {
+        let asked = now + Duration::from_secs(asked);
+        let mut exchange = desk.open_with(Safety::Safe, |terms| terms.deadline = Some(asked));
+        let attempt = desk.choose(&mut exchange);
+        assert_eq!(attempt.request_deadline, now + Duration::from_secs(ends));
+        assert_eq!(attempt.deadline, now + Duration::from_secs(ends.min(10)));
+        let _ = desk.close(exchange);
+    }
+}
+
+#[test]
+fn a_request_whose_deadline_has_passed_asks_nobody() {
+    let mut desk = Desk::new(spec(2));
+    let now = desk.now;
+    let mut exchange = desk.open_with(Safety::Safe, |terms| terms.deadline = Some(now));
+    assert_eq!(exchange.choose(&mut desk.pool, now, &mut desk.rng), Err(Refusal::DeadlinePassed));
+    let receipt = desk.close(exchange);
+    assert_eq!((receipt.attempts.len(), receipt.end), (0, End::Refused(Refusal::DeadlinePassed)));
+    assert_eq!(receipt.felt(), crate::receipt::Felt::Rejected);
+}
+
+/// The states of two regions after reads whose clients gave up this soon met this silence.
+fn after_haste(patience: Duration, replayable: bool, came: Came) -> Vec<&'static str> {
+    let mut desk = Desk::new(spec(2));
+    for _ in 0..20 {
+        let gives_up = desk.now + patience;
+        let mut exchange = desk.open_with(Safety::Safe, |terms| {
+            (terms.replayable, terms.deadline) = (replayable, Some(gives_up));
+        });
+        desk.choose(&mut exchange);
+        desk.now = gives_up;
+        assert_eq!(desk.judge(&mut exchange, came), Verdict::Refuse(Refusal::TimedOut));
+        let _ = desk.close(exchange);
+    }
+    desk.pool.upstreams().iter().map(|held| held.health().name()).collect()
+}
+
+#[test]
+fn a_clients_haste_condemns_nobody() {
+    let (hasty, patient) = (Duration::from_millis(9_900), Duration::from_secs(10));
+    assert_eq!(after_haste(hasty, true, TIMED_OUT), ["healthy", "healthy"]);
+    assert_eq!(after_haste(patient, true, TIMED_OUT), ["ejected", "degraded"], "it had all its time");
+    assert_eq!(after_haste(patient, false, TIMED_OUT), ["healthy", "healthy"], "the upload used it up");
+}
+
+#[test]
+fn a_connect_that_the_requests_end_cut_short_condemns_nobody() {
+    let hasty = Duration::from_millis(1_900);
+    assert_eq!(after_haste(hasty, true, UNSENT), ["healthy", "healthy"]);
+    let mut desk = Desk::new(spec(2));
+    for _ in 0..6 {
+        let gives_up = desk.now + hasty;
+        let mut exchange = desk.open_with(Safety::Safe, |terms| terms.deadline = Some(gives_up));
+        let _ = desk.attempt(&mut exchange, UNSENT);
+        let _ = desk.close(exchange);
+    }
+    assert_ne!(desk.pool.healthy(), 2, "a refused connection needs no time to be believed");
+}
+
+#[test]
 fn only_a_read_whose_body_is_kept_probes() {
     for (safety, kept, probes) in [
         (Safety::Safe, true, true),
@@ -172,10 +234,7 @@ fn only_a_read_whose_body_is_kept_probes() {
         let mut desk = Desk::new(spec(2));
         desk.eject(0);
         desk.now = desk.now + Duration::from_secs(13);
-        let mut exchange = desk.open(safety);
-        if !kept {
-            exchange.body_is_gone();
-        }
+        let mut exchange = desk.open_with(safety, |terms| terms.replayable = kept);
         assert_eq!(desk.choose(&mut exchange).probe, probes, "{safety:?}, body kept: {kept}");
         let _ = desk.close(exchange);
     }
