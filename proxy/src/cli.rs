@@ -1,6 +1,8 @@
 //! The commands.
 
-use crate::{config, server};
+use crate::simulate::Run;
+use crate::{config, server, simulate};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,33 @@ enum Command {
         config: PathBuf,
     },
     /// Print the JSON Schema of the configuration.
-    Schema,
+    Schema {
+        /// Print that of a scenario instead.
+        #[arg(long)]
+        scenario: bool,
+    },
+    /// Send a configuration through a scenario, in virtual time; exit 0, 1 if it fares worse than the scenario
+    /// expects, or 78 if a file is wrong.
+    Simulate {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What happens: see config/scenarios.
+        #[arg(long, value_name = "FILE")]
+        scenario: PathBuf,
+        /// The pool that is tried; default: the one the scenario names, or the only one.
+        #[arg(long, value_name = "NAME")]
+        pool: Option<String>,
+        /// The dice: the same seed gives the same run.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        seed: u64,
+        /// Draw the run into this file.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Carries out a command.
@@ -43,8 +71,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { config } => serve(&config),
         Command::Check { config } => check(&config),
-        Command::Schema => {
-            let text = serde_json::to_string_pretty(&config::schema())?;
+        Command::Simulate { config, scenario, pool, seed, svg, json } => {
+            match simulate::run(&config, &scenario, pool.as_deref(), seed) {
+                Ok(run) => tell(&run, svg.as_deref(), json),
+                Err(no_run) => {
+                    writeln!(std::io::stderr().lock(), "{no_run}")?;
+                    Ok(ExitCode::from(EX_CONFIG))
+                }
+            }
+        }
+        Command::Schema { scenario } => {
+            let schema = if scenario { config::scenario_schema() } else { config::schema() };
+            let text = serde_json::to_string_pretty(&schema)?;
             writeln!(std::io::stdout().lock(), "{text}")?;
             Ok(ExitCode::SUCCESS)
         }
@@ -67,6 +105,20 @@ fn serve(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn tell(run: &Run, svg: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&simulate::json::show(run))?)?;
+    } else {
+        write!(out, "{}", simulate::text::show(run))?;
+    }
+    if let Some(path) = svg {
+        let drawn = std::fs::write(path, simulate::svg::draw(run));
+        drawn.with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(if run.is_as_expected() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {

@@ -14,13 +14,15 @@ mod outside;
 mod problem;
 mod raw;
 mod resolve;
+mod scenario;
 mod schema;
 mod secrets;
 mod units;
 
-pub use load::{Summary, check, load, parse};
+pub use load::{Summary, check, load, load_scenario, parse};
 pub use problem::{At, Problem, Problems};
-pub use schema::schema;
+pub use scenario::{Expect, Scenario};
+pub use schema::{scenario_schema, schema};
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;

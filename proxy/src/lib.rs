@@ -12,7 +12,7 @@
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
-//! [`clock`] (the only one), [`admin`].
+//! [`clock`] (the only one), [`admin`], [`simulate`] (a configuration in virtual time).
 
 pub mod access_log;
 pub mod admin;
@@ -35,6 +35,7 @@ pub mod resolver;
 pub mod server;
 pub mod service;
 pub mod shape;
+pub mod simulate;
 pub mod snapshot;
 pub mod tls;
 pub mod translate;

@@ -34,6 +34,8 @@ mod retries; // what is tried again, what never is, and how much of it
 #[cfg(test)]
 mod routing; // host, path, method, header; most specific first; none is 404
 #[cfg(test)]
+mod simulate; // a configuration through a scenario: what came of it, a picture, and an exit code
+#[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request

@@ -189,8 +189,18 @@ impl Drop for Proxy {
 /// When it cannot be run.
 #[must_use]
 pub fn command(command: &str, yaml: &str) -> Output {
+    command_with(command, yaml, &[])
+}
+
+/// The same with more arguments.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn command_with(command: &str, yaml: &str, more: &[&OsStr]) -> Output {
     let file = Written::new(yaml);
-    let output = Command::new(find("aorta-proxy")).args([command, "--config"]).arg(&file.path).output();
+    let mut proxy = Command::new(find("aorta-proxy"));
+    let output = proxy.args([command, "--config"]).arg(&file.path).args(more).output();
     output.expect("the proxy runs")
 }
 

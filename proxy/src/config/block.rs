@@ -134,12 +134,15 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// A list of blocks; an empty one is a mistake.
+    /// A list of blocks; an empty one is a mistake, and so is none unless the table says that it may be absent.
     pub(super) fn blocks(&self, name: &str) -> Vec<Self> {
-        let Kind::Blocks(keys) = self.key(name).kind else {
-            unreachable!("{name} is declared a list of blocks")
+        let (keys, may_be_absent) = match self.key(name).kind {
+            Kind::Blocks(keys) => (keys, false),
+            Kind::OptionalBlocks(keys) => (keys, true),
+            _ => unreachable!("{name} is declared a list of blocks"),
         };
         let items = match self.entry(name).map(|entry| &entry.node) {
+            None if may_be_absent => return Vec::new(),
             None => &[],
             Some(Node { value: Value::List(items), .. }) => items.as_slice(),
             Some(node) => {
@@ -149,7 +152,11 @@ impl<'a> Block<'a> {
             }
         };
         if items.is_empty() {
-            let right = format!("list at least one, with {}", required_keys(keys));
+            let right = if may_be_absent {
+                "remove it, or list at least one".to_owned()
+            } else {
+                format!("list at least one, with {}", required_keys(keys))
+            };
             self.missing(name, right);
         }
         let open = |(i, item): (usize, &'a Node)| {
@@ -165,7 +172,10 @@ impl<'a> Block<'a> {
         let named = self.entry(name).map_or(&[][..], |entry| entries(&entry.node, &path, self.report));
         let is_map = self.entry(name).is_none_or(|entry| matches!(entry.node.value, Value::Map(_)));
         if named.is_empty() && is_map {
-            let right = format!("name at least one, with {}", required_keys(keys));
+            let right = match required_keys(keys) {
+                none if none.is_empty() => "name at least one, such as `NAME: {}`".to_owned(),
+                required => format!("name at least one, with {required}"),
+            };
             self.missing(name, right);
         }
         let open = |entry: &'a Entry| {

@@ -1,8 +1,9 @@
 //! What a key is: its kind with default and bounds, whether a reload applies it, and what it is for.
 //!
-//! Every key is declared once, in [`table`]. The reader, the suggestions for unknown keys and the JSON Schema
+//! Every key is declared once, in [`table`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
 //! all come from there.
 
+pub(super) mod scenario;
 pub(super) mod table;
 
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(super) enum Change {
     Live,
     /// With the next start.
     Restart,
+    /// It is no setting of a running proxy.
+    Never,
 }
 
 /// What may stand at a key; the default is part of it, so that no key has two.
@@ -62,6 +65,8 @@ pub(super) enum Kind {
     OptionalBlock(&'static [Key]),
     /// A list of blocks with at least one.
     Blocks(&'static [Key]),
+    /// The same; absent is an empty one.
+    OptionalBlocks(&'static [Key]),
     /// Blocks by name, at least one.
     NamedBlocks(&'static [Key]),
 }

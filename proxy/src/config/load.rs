@@ -2,6 +2,7 @@
 
 use super::outside::{Outside, read_bounded};
 use super::problem::{At, Problem, Problems};
+use super::scenario::Scenario;
 use super::{Config, raw, resolve};
 use aorta_core::balance::ring_hash;
 use std::fmt;
@@ -15,15 +16,46 @@ const FILE_MAX: u64 = 4 << 20;
 /// # Errors
 /// Every mistake in it, or why it cannot be read.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let file = path.display().to_string();
-    let bytes = read_bounded(path, FILE_MAX).map_err(|error| {
-        let wrong = format!("cannot be read ({error})");
-        let right = "name a readable YAML file of at most 4MiB".to_owned();
-        Problems::new(&file, vec![Problem { at: None, key: String::new(), wrong, right }])
-    })?;
+    let (file, bytes) = read(path)?;
     let text = text(&bytes).map_err(|problem| Problems::new(&file, vec![problem]))?;
     let base = path.parent().unwrap_or(Path::new(""));
     parse_as(&file, text, base, &|name| std::env::var(name).ok())
+}
+
+/// Reads and checks a scenario for a pool of this configuration: the one asked for, else the one it names, else
+/// the only one.
+///
+/// # Errors
+/// Every mistake in it, or why it cannot be read.
+pub fn load_scenario(path: &Path, config: &Config, pool: Option<&str>) -> Result<Scenario, Problems> {
+    let (file, bytes) = read(path)?;
+    let text = text(&bytes).map_err(|problem| Problems::new(&file, vec![problem]))?;
+    parse_scenario(&file, text, config, pool)
+}
+
+pub(super) fn parse_scenario(
+    file: &str,
+    text: &str,
+    config: &Config,
+    pool: Option<&str>,
+) -> Result<Scenario, Problems> {
+    let node = raw::read(text, "write at least `upstreams`");
+    let scenario = node.map_err(|problem| vec![problem]);
+    let scenario = scenario.and_then(|node| resolve::scenario::resolve(&node, config, pool));
+    scenario.map_err(|problems| Problems::new(file, problems))
+}
+
+/// A file with its name for messages.
+fn read(path: &Path) -> Result<(String, Vec<u8>), Problems> {
+    let file = path.display().to_string();
+    match read_bounded(path, FILE_MAX) {
+        Ok(bytes) => Ok((file, bytes)),
+        Err(error) => {
+            let wrong = format!("cannot be read ({error})");
+            let right = "name a readable YAML file of at most 4MiB".to_owned();
+            Err(Problems::new(&file, vec![Problem { at: None, key: String::new(), wrong, right }]))
+        }
+    }
 }
 
 /// The same for a text; relative paths in it start from `base`.
@@ -40,7 +72,8 @@ pub(super) fn parse_as(
     base: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
-    let node = raw::read(text).map_err(|problem| Problems::new(file, vec![problem]))?;
+    let least = "write at least `listeners`, `routes` and `pools`";
+    let node = raw::read(text, least).map_err(|problem| Problems::new(file, vec![problem]))?;
     let config = resolve::resolve(&node, &Outside { base, variable });
     config
         .map(|config| Config { hash: ring_hash::hash(text), ..config })

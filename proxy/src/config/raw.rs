@@ -63,11 +63,11 @@ impl Value {
     }
 }
 
-/// Reads the tree.
+/// Reads the tree of a file that must hold at least what `least` says.
 ///
 /// # Errors
 /// The first thing that is not YAML, or that would be too much of it.
-pub(super) fn read(text: &str) -> Result<Node, Problem> {
+pub(super) fn read(text: &str, least: &'static str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(at) = too_many_brackets(text) {
         let wrong = format!("more than {BRACKETS_MAX} brackets are open");
@@ -78,8 +78,7 @@ pub(super) fn read(text: &str) -> Result<Node, Problem> {
     let first = documents.next().map(|document| Seed { walk: &walk }.deserialize(document));
     let node = match first.transpose().map_err(|error| explain(&error))? {
         None | Some(Node { value: Value::Null, .. }) => {
-            let right = "write at least `listeners`, `routes` and `pools`";
-            return Err(problem(At::START, "the file is empty".to_owned(), right));
+            return Err(problem(At::START, "the file is empty".to_owned(), least));
         }
         Some(node) => node,
     };

@@ -5,6 +5,7 @@ mod listener;
 mod names;
 mod pool;
 mod route;
+pub(super) mod scenario;
 mod upstream;
 mod url;
 

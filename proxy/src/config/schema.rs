@@ -2,17 +2,27 @@
 //!
 //! It says less than `check`: what one key may hold, not how keys and files fit together.
 
-use super::keys::{Change, Key, Kind, Need, table};
+use super::keys::{Change, Key, Kind, Need, scenario, table};
 use super::units::{DURATION_PATTERN, SIZE_PATTERN, show_duration, show_size};
 use serde_json::{Map, Value, json};
 
 /// The schema of the whole file.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = object(&table::ROOT);
+    file(&table::ROOT, "Aorta proxy configuration")
+}
+
+/// The schema of a scenario, for `simulate`.
+#[must_use]
+pub fn scenario_schema() -> Value {
+    file(&scenario::ROOT, "Aorta scenario")
+}
+
+fn file(keys: &[Key], title: &str) -> Value {
+    let mut schema = object(keys);
     if let Value::Object(map) = &mut schema {
         map.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-        map.insert("title".to_owned(), json!("Aorta proxy configuration"));
+        map.insert("title".to_owned(), json!(title));
     }
     schema
 }
@@ -29,8 +39,10 @@ fn property(key: &Key) -> Value {
         let applies = match key.change {
             Change::Live => "A reload applies it.",
             Change::Restart => "A restart applies it.",
+            Change::Never => "",
         };
-        map.insert("description".to_owned(), json!(format!("{} {}{applies}", key.doc, bounds(&key.kind))));
+        let description = format!("{} {}{applies}", key.doc, bounds(&key.kind));
+        map.insert("description".to_owned(), json!(description.trim_end()));
         if let Some(default) = default(&key.kind) {
             map.insert("default".to_owned(), default);
         }
@@ -63,7 +75,9 @@ fn kind(kind: &Kind) -> Value {
         Kind::SecretHeaders => named(json!({"oneOf": [{"type": "string"}, one("file"), one("env")]})),
         Kind::WordOr(words, keys) => json!({"oneOf": [{"enum": words}, object(keys)]}),
         Kind::Block(keys) | Kind::OptionalBlock(keys) => object(keys),
-        Kind::Blocks(keys) => json!({"type": "array", "minItems": 1, "items": object(keys)}),
+        Kind::Blocks(keys) | Kind::OptionalBlocks(keys) => {
+            json!({"type": "array", "minItems": 1, "items": object(keys)})
+        }
         Kind::NamedBlocks(keys) => {
             json!({"type": "object", "minProperties": 1, "additionalProperties": object(keys)})
         }

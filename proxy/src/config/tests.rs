@@ -5,6 +5,7 @@ mod bounds;
 mod files;
 mod hostile;
 mod reference;
+mod scenario;
 mod shape;
 mod shipped;
 mod together;

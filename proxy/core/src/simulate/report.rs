@@ -3,6 +3,7 @@
 use super::What;
 use super::scenario::{Request, Scenario};
 use super::timeline::Timeline;
+use crate::fhir_safety::Safety;
 use crate::outlier::EjectReason;
 use crate::pool::{Guard, Pool, PoolEvent};
 use crate::receipt::{Felt, Receipt};
@@ -30,7 +31,7 @@ pub struct Report {
     pub lost_because: BTreeMap<&'static str, u64>,
     /// Ended by the client.
     pub abandoned: u64,
-    /// Requests that upstreams ran more than once.
+    /// Requests that must not be executed twice, and were.
     pub executed_twice: u64,
     /// Attempts at each upstream.
     pub shares: Vec<u64>,
@@ -88,7 +89,8 @@ impl Report {
             }
             What::Closed { request, receipt, executions } => {
                 self.mark(request.id);
-                self.executed_twice += u64::from(*executions > 1);
+                let harms = request.terms.safety == Safety::Unsafe;
+                self.executed_twice += u64::from(harms && *executions > 1);
                 self.close(at, request, receipt);
             }
             What::Told { event } => self.told(at, *event),
@@ -126,7 +128,7 @@ impl Report {
             Felt::Abandoned => self.abandoned += 1,
             Felt::Failed | Felt::Rejected => {
                 self.lost += 1;
-                self.lost_safe += u64::from(request.terms.safety == crate::fhir_safety::Safety::Safe);
+                self.lost_safe += u64::from(request.terms.safety == Safety::Safe);
                 let because = receipt.denial.map_or("nothing", Denial::name);
                 *self.lost_because.entry(because).or_default() += 1;
             }

@@ -78,6 +78,81 @@ impl Weather {
         Self::Garbled,
     ];
 
+    /// The words of all but the first.
+    pub const FAULTS: [&'static str; 20] = {
+        let mut words = [""; 20];
+        let mut index = 0;
+        while index < words.len() {
+            words[index] = Self::ALL[index + 1].word();
+            index += 1;
+        }
+        words
+    };
+
+    /// Its word in a scenario; where the regions' simulator can do the same, its word too.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Slow => "slow",
+            Self::Refuse => "refuse_connections",
+            Self::Unreachable => "unreachable",
+            Self::Hang => "hang",
+            Self::ResetBefore => "reset_before",
+            Self::ResetAfter => "late_execution",
+            Self::Truncate => "truncate",
+            Self::Denied => "disabled",
+            Self::Throttled => "throttled",
+            Self::QuotaSpent => "quota",
+            Self::RouteMissing => "missing_authentication_token",
+            Self::GatewayFailed => "authorizer",
+            Self::BadGateway => "bad_gateway",
+            Self::GatewayTimeout => "gateway_timeout",
+            Self::AppError => "internal",
+            Self::AppUnavailable => "unavailable",
+            Self::AppThrottled => "app_throttled",
+            Self::LambdaError => "lambda_error",
+            Self::Envelope => "envelope_500",
+            Self::Garbled => "html",
+        }
+    }
+
+    /// What it is, in a line for operators.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Fine => "it serves",
+            Self::Slow => "it serves, `times` slower than usual",
+            Self::Refuse => "connections are refused",
+            Self::Unreachable => "connections never stand: lost packets, or a name that does not resolve",
+            Self::Hang => "it takes requests and stays silent",
+            Self::ResetBefore => "it resets the connection before the function runs",
+            Self::ResetAfter => "the function runs to its end, then the connection is reset",
+            Self::Truncate => "its answers break off",
+            Self::Denied => "the endpoint is disabled: the gateway's 403 to everybody",
+            Self::Throttled => "the gateway's 429, whatever the load",
+            Self::QuotaSpent => "the gateway's 429 for a quota that is used up",
+            Self::RouteMissing => "a deployment lost its routes: 403 Missing Authentication Token",
+            Self::GatewayFailed => {
+                "the gateway's 500: the authoriser fails, or nobody may invoke the function"
+            }
+            Self::BadGateway => "the gateway's 502: the function crashed or answered nonsense",
+            Self::GatewayTimeout => "the gateway's 504: the function's time was up",
+            Self::AppError => "the function's 500",
+            Self::AppUnavailable => "the function's 503",
+            Self::AppThrottled => "the function's 429",
+            Self::LambdaError => "a 200 that carries a Lambda failure",
+            Self::Envelope => "a 200 that carries an envelope with a 500 inside",
+            Self::Garbled => "an HTML page where FHIR was asked for",
+        }
+    }
+
+    /// The weather of a word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|weather| weather.word() == word)
+    }
+
     /// Requests are served in the end.
     #[must_use]
     pub const fn serves(self) -> bool {

@@ -11,11 +11,11 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-const fn ms(millis: u64) -> Duration {
+pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const fn secs(seconds: u64) -> Duration {
+pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -31,19 +31,19 @@ const fn required(like: &'static str) -> Kind {
     Kind::Text { need: Need::Required, like }
 }
 
-const fn optional(like: &'static str) -> Kind {
+pub(super) const fn optional(like: &'static str) -> Kind {
     Kind::Text { need: Need::Optional, like }
 }
 
-const fn text(default: &'static str, like: &'static str) -> Kind {
+pub(super) const fn text(default: &'static str, like: &'static str) -> Kind {
     Kind::Text { need: Need::Default(default), like }
 }
 
-const fn count(default: u32, min: u32, max: u32) -> Kind {
+pub(super) const fn count(default: u32, min: u32, max: u32) -> Kind {
     Kind::Count { default, min, max }
 }
 
-const fn duration(default: Duration, min: Duration, max: Duration) -> Kind {
+pub(super) const fn duration(default: Duration, min: Duration, max: Duration) -> Kind {
     Kind::Duration { default, min, max }
 }
 

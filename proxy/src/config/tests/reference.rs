@@ -1,19 +1,29 @@
-//! `config/reference.md` is made from the table of keys: `UPDATE=1 cargo test -p aorta-proxy reference` writes it.
+//! `config/reference.md` and `config/scenarios/reference.md` are made from the tables of keys:
+//! `UPDATE=1 cargo test -p aorta-proxy reference` writes them.
 
-use crate::config::keys::{Change, Key, Kind, Need, table};
+use crate::config::keys::{Change, Key, Kind, Need, scenario, table};
 use crate::config::units::{show_duration, show_size};
+use aorta_core::simulate::weather::Weather;
 use std::fmt::Write as _;
 use std::path::Path;
 
 #[test]
 fn the_reference_is_current() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/reference.md");
-    let made = reference();
+    is_current("reference.md", &reference());
+}
+
+#[test]
+fn the_reference_of_scenarios_is_current() {
+    is_current("scenarios/reference.md", &scenario_reference());
+}
+
+fn is_current(name: &str, made: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, &made).unwrap();
+        std::fs::write(&file, made).unwrap();
     }
     let shipped = std::fs::read_to_string(&file).unwrap();
-    assert!(shipped == made, "config/reference.md is old: run this test with UPDATE=1");
+    assert!(shipped == made, "config/{name} is old: run this test with UPDATE=1");
 }
 
 fn reference() -> String {
@@ -31,17 +41,40 @@ means that the key must stand. *Applies* says when a change takes effect: live w
     text
 }
 
+fn scenario_reference() -> String {
+    let mut text = "\
+# Every key of a scenario
+
+Made from the program's own table of keys; `aorta-proxy schema --scenario` prints the same for editors. A default in
+*italics* means that the key must stand.
+
+| key | default | may be | what it is for |
+| --- | --- | --- | --- |
+"
+    .to_owned();
+    rows(&mut text, "", &scenario::ROOT);
+    text.push_str("\n## Faults\n\n| fault | what the upstream does |\n| --- | --- |\n");
+    for weather in Weather::ALL.into_iter().skip(1) {
+        let _ = writeln!(text, "| `{}` | {} |", weather.word(), weather.meaning());
+    }
+    text
+}
+
 fn rows(text: &mut String, path: &str, keys: &[Key]) {
     for key in keys {
         let full = format!("{path}{}", key.name);
         let (default, bounds) = (default(key), bounds(&key.kind));
-        let applies = if key.change == Change::Live { "live" } else { "restart" };
-        let _ = writeln!(text, "| `{full}` | {default} | {bounds} | {applies} | {} |", key.doc);
+        let applies = match key.change {
+            Change::Live => "live | ",
+            Change::Restart => "restart | ",
+            Change::Never => "",
+        };
+        let _ = writeln!(text, "| `{full}` | {default} | {bounds} | {applies}{} |", key.doc);
         match key.kind {
             Kind::Block(keys) | Kind::OptionalBlock(keys) | Kind::WordOr(_, keys) => {
                 rows(text, &format!("{full}."), keys);
             }
-            Kind::Blocks(keys) => rows(text, &format!("{full}[]."), keys),
+            Kind::Blocks(keys) | Kind::OptionalBlocks(keys) => rows(text, &format!("{full}[]."), keys),
             Kind::NamedBlocks(keys) => rows(text, &format!("{full}.NAME."), keys),
             _ => {}
         }
@@ -63,7 +96,7 @@ fn default(key: &Key) -> String {
         Kind::Texts { .. } | Kind::Words { .. } | Kind::Headers | Kind::SecretHeaders => {
             return "none".to_owned();
         }
-        Kind::Text { .. } | Kind::OptionalBlock(_) => return "absent".to_owned(),
+        Kind::Text { .. } | Kind::OptionalBlock(_) | Kind::OptionalBlocks(_) => return "absent".to_owned(),
         Kind::Block(_) | Kind::Blocks(_) | Kind::NamedBlocks(_) => return String::new(),
     };
     format!("`{shown}`")
@@ -85,7 +118,7 @@ fn bounds(kind: &Kind) -> String {
         Kind::SecretHeaders => "names and `{file: F}`, `{env: V}` or text".to_owned(),
         Kind::WordOr(words, _) => format!("{}, or a block", list(words)),
         Kind::Block(_) | Kind::OptionalBlock(_) => "a block".to_owned(),
-        Kind::Blocks(_) => "a list of blocks".to_owned(),
+        Kind::Blocks(_) | Kind::OptionalBlocks(_) => "a list of blocks".to_owned(),
         Kind::NamedBlocks(_) => "blocks by name".to_owned(),
     }
 }

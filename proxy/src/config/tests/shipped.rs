@@ -59,6 +59,7 @@ fn every_key(keys: &'static [Key], visit: &mut dyn FnMut(&'static Key)) {
         if let Kind::Block(keys)
         | Kind::OptionalBlock(keys)
         | Kind::Blocks(keys)
+        | Kind::OptionalBlocks(keys)
         | Kind::NamedBlocks(keys)
         | Kind::WordOr(_, keys) = key.kind
         {
