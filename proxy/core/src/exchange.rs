@@ -15,7 +15,7 @@
 
 use crate::classify::{self, AnswerFacts, Class, Repeat};
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Outcome, Pool, Tier, Wish};
+use crate::pool::{Choice, Outcome, Pool, Rule, Tier, Wish};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
 use crate::retry::{self, Denial, RetryFacts};
 use crate::time::Timestamp;
@@ -150,7 +150,7 @@ impl Exchange {
             tried: self.attempts.upstreams(),
             may_probe: reads && self.terms.replayable,
             key: self.terms.key,
-            inside: self.inside(),
+            inside: self.inside(pool),
             reader: reads.then_some(self.terms.client),
         };
         let choice = match self.phase {
@@ -321,7 +321,9 @@ impl Exchange {
     /// The request's own end came before the attempt had its due: its silence says nothing about its upstream.
     fn was_cut_short(&self, pool: &Pool, class: Class, now: Timestamp) -> bool {
         let timeouts = pool.spec().timeouts;
-        let Some(last) = self.attempts.last() else { return false };
+        let Some(last) = self.attempts.last().filter(|_| pool.spec().keeps(Rule::BlameNoHaste)) else {
+            return false;
+        };
         let had = last.started.until(self.deadline);
         let hurried = self.terms.deadline == Some(self.deadline);
         match class {
@@ -336,13 +338,15 @@ impl Exchange {
     }
 
     /// The upstream whose record store an unsure write must not leave.
-    fn inside(&self) -> Option<usize> {
-        self.carried_out.filter(|_| self.terms.safety != Safety::Safe)
+    fn inside(&self, pool: &Pool) -> Option<usize> {
+        let stays = self.terms.safety != Safety::Safe && pool.spec().keeps(Rule::StayInDomain);
+        self.carried_out.filter(|_| stays)
     }
 
     /// A condition holds where it was judged: elsewhere a second create would be a second record.
     fn safety_now(&self, pool: &Pool) -> Safety {
         match (self.terms.safety, self.carried_out) {
+            (Safety::Unsafe, _) if !pool.spec().keeps(Rule::SpareWrites) => Safety::Idempotent,
             (Safety::Conditional, Some(upstream)) if !pool.knows_store(upstream) => Safety::Unsafe,
             (safety, _) => safety,
         }
@@ -355,7 +359,7 @@ impl Exchange {
 
     fn retry(&mut self, pool: &mut Pool, class: Class, now: Timestamp, rng: &mut Rng) -> Option<Verdict> {
         let policy = pool.spec().retry;
-        let others = pool.has_untried(self.attempts.upstreams(), self.inside());
+        let others = pool.has_untried(self.attempts.upstreams(), self.inside(pool));
         let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         let not_before =
             if class == Class::Unsent && others { now } else { now + policy.backoff.wait(failures, rng) };
@@ -376,7 +380,8 @@ impl Exchange {
             .and_then(|()| if free || pool.budget().withdraw(now) { Ok(()) } else { Err(Denial::Budget) });
         match verdict {
             Ok(()) => {
-                self.moved_once |= class.repeat() == Repeat::AnyOnce;
+                let is_one_move = class.repeat() == Repeat::AnyOnce;
+                self.moved_once |= is_one_move && pool.spec().keeps(Rule::MoveOnce);
                 self.next_is_paid = !free;
                 Some(Verdict::Retry { not_before })
             }

@@ -4,9 +4,11 @@
 //! generator; what is worth telling comes out of [`Pool::take_events`].
 
 mod choose;
+mod rules;
 mod settle;
 
 pub use choose::{Choice, Tier, Wish};
+pub use rules::Rule;
 pub use settle::{CheckResult, Outcome};
 
 use crate::affinity::WriteAffinity;
@@ -48,9 +50,15 @@ pub struct PoolSpec {
     pub retry: RetryPolicy,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// The rule that an experiment leaves out; no configuration can.
+    pub without: Option<Rule>,
 }
 
 impl PoolSpec {
+    pub(crate) fn keeps(&self, rule: Rule) -> bool {
+        self.without != Some(rule)
+    }
+
     /// Some upstream's record store is known by name, or is the only one.
     #[must_use]
     pub fn has_data_domain(&self) -> bool {
@@ -216,7 +224,8 @@ impl Pool {
         let left = |held: &Upstream| {
             !held.health.in_rotation() || held.ejected_at.is_some_and(|ejected_at| ejected_at >= since)
         };
-        !self.panic && self.upstreams.get(upstream).is_some_and(left)
+        let rules = self.spec.keeps(Rule::LeaveFreely);
+        rules && !self.panic && self.upstreams.get(upstream).is_some_and(left)
     }
 
     fn review_panic(&mut self) {

@@ -14,6 +14,8 @@ mod random;
 mod request_laws;
 #[path = "simulation/upstream_laws.rs"]
 mod upstream_laws;
+#[path = "simulation/without.rs"]
+mod without;
 
 use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::Scenario;

@@ -1,6 +1,6 @@
 //! Who is asked next.
 
-use super::{Pool, PoolEvent};
+use super::{Pool, PoolEvent, Rule};
 use crate::balance::{BalancePolicy, Candidate, Circumstances};
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
@@ -72,7 +72,7 @@ impl Pool {
         if tier == Tier::Probe
             && let Health::Probing { busy, .. } = &mut held.health
         {
-            *busy = true;
+            *busy = self.spec.keeps(Rule::OneProbe);
         }
         Some(Choice { upstream, tier, epoch: held.epoch, since: Some(now) })
     }
@@ -122,7 +122,8 @@ impl Pool {
         let mut about = Circumstances { now, key: wish.key, rng };
         let inside = self.domain(wish.inside);
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
-        let open = |index: usize, held: &Upstream| !wish.tried.contains(&index) && held.is_in(inside);
+        let tried = if self.spec.keeps(Rule::OthersFirst) { wish.tried } else { &[] };
+        let open = |index: usize, held: &Upstream| !tried.contains(&index) && held.is_in(inside);
         let willing = |held: &Upstream| now >= held.skip_until && !held.is_being_verified(now);
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.

@@ -1,6 +1,6 @@
 //! What an attempt taught the pool: ejection, probation, readmission.
 
-use super::{Choice, Guard, Pool, PoolEvent, Tier};
+use super::{Choice, Guard, Pool, PoolEvent, Rule, Tier};
 use crate::balance::BalancePolicy;
 use crate::classify::{Class, Evidence, Repeat};
 use crate::outlier::EjectReason;
@@ -51,7 +51,7 @@ impl Pool {
     pub fn settle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp, rng: &mut Rng) {
         let Some(held) = self.upstreams.get_mut(choice.upstream) else { return };
         held.in_flight = held.in_flight.saturating_sub(1);
-        let current = held.epoch == choice.epoch;
+        let current = held.epoch == choice.epoch || !self.spec.keeps(Rule::ForgetTheStale);
         if current
             && choice.is_probe()
             && let Health::Probing { busy, .. } = &mut held.health
@@ -108,6 +108,9 @@ impl Pool {
     }
 
     fn heed_throttle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp) {
+        if !self.spec.keeps(Rule::HeedThrottles) {
+            return;
+        }
         let asked = outcome.retry_after.unwrap_or(THROTTLE_PAUSE).min(THROTTLE_PAUSE_MAX);
         let held = &mut self.upstreams[choice.upstream];
         match outcome.class {
@@ -190,6 +193,9 @@ impl Pool {
             Health::Healthy | Health::Probing { .. } => {}
             Health::Degraded { .. } | Health::Ejected { .. } => return,
         }
+        if !self.spec.keeps(Rule::VerifyDenials) {
+            return self.on_failure(upstream, false, now, rng);
+        }
         if self.spec.check_configured {
             let waiting = match held.suspicion {
                 Suspicion::Verifying { until } | Suspicion::Cleared { until } => now < until,
@@ -224,7 +230,12 @@ impl Pool {
             let policy = &self.spec.passive_health;
             let held = &mut self.upstreams[upstream];
             held.forgive(policy.window, now);
-            let length = jittered(policy.ejection_after(held.ejections), policy.ejection_max, rng);
+            let length = policy.ejection_after(held.ejections);
+            let length = if self.spec.keeps(Rule::EjectionJitter) {
+                jittered(length, policy.ejection_max, rng)
+            } else {
+                length
+            };
             held.ejections = held.ejections.saturating_add(1);
             held.ejected_at = Some(now);
             let until = now + length;
@@ -236,7 +247,7 @@ impl Pool {
 
     /// What forbids taking this upstream out of rotation.
     fn guard(&self, upstream: usize) -> Option<Guard> {
-        if !self.upstreams[upstream].health.in_rotation() {
+        if !self.upstreams[upstream].health.in_rotation() || !self.spec.keeps(Rule::KeepTheLast) {
             return None;
         }
         let others = self

@@ -66,6 +66,7 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
             request: attempt.mul_f64(1.0 + 3.0 * rng.f64()),
             ..Timeouts::default()
         },
+        without: None,
     }
 }
 

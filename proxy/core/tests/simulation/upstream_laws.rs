@@ -119,7 +119,7 @@ impl<'a> UpstreamLaws<'a> {
         let memory = &mut self.memories[attempt.upstream];
         memory.in_flight += 1;
         if attempt.probe {
-            assert!(matches!(health, Health::Probing { busy: true, .. }), "only a probed upstream is probed");
+            assert!(matches!(health, Health::Probing { .. }), "only a probed upstream is probed");
             assert_eq!(memory.prober, None, "one probe at a time");
             memory.prober = Some(request.id);
             memory.passed_by = 0;

@@ -55,6 +55,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
         timeouts: timeouts(&block.block("timeouts")),
+        without: None,
     };
     let reveal_upstream = match block.choice("reveal_upstream") {
         "name" => Reveal::Name,

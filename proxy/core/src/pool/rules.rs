@@ -1,0 +1,51 @@
+//! The rules that no configuration can switch off, and that an experiment can.
+//!
+//! A rule whose absence nothing notices would be none. So a test switches each of them off, one at a time, and
+//! names the law that breaks without it (`tests/simulation/without.rs`).
+
+/// One rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// An upstream is asked twice only when every other one was asked once.
+    OthersFirst,
+    /// An ejected upstream is probed by one request at a time.
+    OneProbe,
+    /// The ejections of a fleet do not end together.
+    EjectionJitter,
+    /// A denial condemns nobody until it is verified.
+    VerifyDenials,
+    /// The last healthy upstream stays.
+    KeepTheLast,
+    /// A gateway that throttles is left alone for a moment.
+    HeedThrottles,
+    /// What must not be executed twice is not sent twice.
+    SpareWrites,
+    /// An unsure write does not leave its record store.
+    StayInDomain,
+    /// A request that a gateway denied moves once.
+    MoveOnce,
+    /// What an attempt learnt before an upstream's health last changed says nothing after it.
+    ForgetTheStale,
+    /// Leaving an upstream that was put out costs no budget.
+    LeaveFreely,
+    /// An attempt that the request's own end cut short blames nobody.
+    BlameNoHaste,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 12] = [
+        Self::OthersFirst,
+        Self::OneProbe,
+        Self::EjectionJitter,
+        Self::VerifyDenials,
+        Self::KeepTheLast,
+        Self::HeedThrottles,
+        Self::SpareWrites,
+        Self::StayInDomain,
+        Self::MoveOnce,
+        Self::ForgetTheStale,
+        Self::LeaveFreely,
+        Self::BlameNoHaste,
+    ];
+}
