@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench reproduce setup release install uninstall clean
+.PHONY: help build demo demo-watch test check bench reproduce setup release install uninstall clean
 
 # Cargo's own rule for where things are built.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -13,7 +13,7 @@ CARGO := cargo --locked
 BUILD := $(CARGO) build --workspace --bins
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 build: ## Build the programs into target/debug
 	@.ci/setup build
@@ -25,6 +25,10 @@ demo: ## Run everything on this machine until Ctrl-C; ARGS="--help" for ports
 	@$(BUILD)
 	@echo "Starting two regions, the proxy and the viewer:"
 	@exec $(TARGET)/debug/aorta-demo $(ARGS)
+
+demo-watch: ## The same, watched by Prometheus with the alert rules
+	@.ci/setup watch
+	@$(MAKE) --no-print-directory demo ARGS="--watch $(ARGS)"
 
 test: ## Run all tests, with the real programs
 	@.ci/setup test

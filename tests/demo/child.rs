@@ -3,7 +3,6 @@
 use crate::ports::{Ports, local};
 use anyhow::Context as _;
 use harness::house::Part;
-use harness::program::find;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -38,8 +37,8 @@ impl Child {
             .append(true)
             .open(&log)
             .with_context(|| log.display().to_string())?;
-        let mut command = Command::new(find(part.program()));
-        command.args(part.arguments()).current_dir(directory).stdin(Stdio::null());
+        let mut command = Command::new(part.executable());
+        command.args(part.arguments(&ports.plan())).current_dir(directory).stdin(Stdio::null());
         command.stdout(out.try_clone()?).stderr(out).kill_on_drop(true);
         // A group of its own: Ctrl-C reaches the demo alone, which then stops everything in order.
         command.process_group(0);

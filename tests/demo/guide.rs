@@ -13,13 +13,19 @@ pub(crate) fn text(ports: &Ports, children: &[(Part, Option<u32>)], directory: &
     };
     let (viewer, proxy, admin) = (ports.viewer, ports.proxy, ports.admin);
     let (ohio, control) = (pid(Part::Ohio), ports.ohio_control);
+    let watched = children.iter().any(|(part, _)| *part == Part::Prometheus);
+    let watch = if watched {
+        format!("\n  watch      http://127.0.0.1:{}/   a guided hour: config/README.md", ports.prometheus)
+    } else {
+        String::new()
+    };
     format!(
         "
 Aorta is running; its files and logs are in {directory}/.
 
   page       http://127.0.0.1:{viewer}/   press \"Fetch Patient Data\", again and again
   proxy      http://127.0.0.1:{proxy}/
-  state      http://127.0.0.1:{admin}/api/pools   http://127.0.0.1:{admin}/metrics
+  state      http://127.0.0.1:{admin}/api/pools   http://127.0.0.1:{admin}/metrics{watch}
 
 Try in another terminal:
   curl -i http://127.0.0.1:{proxy}/

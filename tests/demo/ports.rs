@@ -30,11 +30,14 @@ pub(crate) struct Ports {
     /// Its control port.
     #[arg(long, default_value_t = 9544)]
     pub(crate) ohio_control: u16,
+    /// Prometheus, with --watch.
+    #[arg(long, default_value_t = 9090)]
+    pub(crate) prometheus: u16,
 }
 
 impl Ports {
     /// Each port with the flag that moves it.
-    fn flagged(&self) -> [(&'static str, u16); 7] {
+    fn flagged(&self) -> [(&'static str, u16); 8] {
         [
             ("proxy", self.proxy),
             ("admin", self.admin),
@@ -43,6 +46,7 @@ impl Ports {
             ("virginia-control", self.virginia_control),
             ("ohio", self.ohio),
             ("ohio-control", self.ohio_control),
+            ("prometheus", self.prometheus),
         ]
     }
 
@@ -53,19 +57,21 @@ impl Ports {
             Part::Ohio => [self.ohio, self.ohio_control],
             Part::Proxy => [self.proxy, self.admin],
             Part::Viewer => [self.viewer; 2],
+            Part::Prometheus => [self.prometheus; 2],
         }
     }
 
     /// The shipped files, moved to these ports.
     pub(crate) fn plan(&self) -> Plan {
-        let shipped = [8080, 9901, 8088, 9443, 9543, 9444, 9544];
+        let shipped = [8080, 9901, 8088, 9443, 9543, 9444, 9544, 9090];
         let moved = shipped.into_iter().zip(self.flagged());
         moved.fold(Plan::new(), |plan, (from, (_, to))| plan.port(from, to))
     }
 
-    /// Says of every port that is taken who holds it, and how to choose others.
-    pub(crate) fn must_be_free(&self) -> anyhow::Result<()> {
-        let is_taken = |(_, port): &(_, u16)| TcpListener::bind(local(*port)).is_err();
+    /// Says of every port of these parts that is taken who holds it, and how to choose others.
+    pub(crate) fn must_be_free(&self, parts: &[Part]) -> anyhow::Result<()> {
+        let is_wanted = |port: u16| parts.iter().any(|part| self.of(*part).contains(&port));
+        let is_taken = |(_, port): &(_, u16)| is_wanted(*port) && TcpListener::bind(local(*port)).is_err();
         let taken: Vec<_> = self.flagged().into_iter().filter(is_taken).collect();
         anyhow::ensure!(taken.is_empty(), "{}", problem(&taken));
         Ok(())

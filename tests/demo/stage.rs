@@ -24,6 +24,7 @@ const FIRST_PATIENT_MAX: Duration = Duration::from_secs(30);
 struct Stage<'a> {
     directory: &'a Path,
     ports: &'a Ports,
+    parts: &'a [Part],
     children: Vec<Child>,
 }
 
@@ -48,9 +49,9 @@ impl Stop {
 }
 
 /// Runs the demo until it is asked to stop.
-pub(crate) async fn run(directory: &Path, ports: &Ports) -> anyhow::Result<()> {
+pub(crate) async fn run(directory: &Path, ports: &Ports, parts: &[Part]) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let mut stage = Stage { directory, ports, children: Vec::new() };
+    let mut stage = Stage { directory, ports, parts, children: Vec::new() };
     let played = tokio::select! {
         played = stage.play() => played,
         () = stop.asked() => Ok(()),
@@ -69,8 +70,9 @@ impl Stage<'_> {
         let programs = find("aorta-fhir").parent().map(Path::to_owned).unwrap_or_default().canonicalize()?;
         let plan = self.ports.plan();
         house::furnish(self.directory, &programs, &plan)
+            .and_then(|()| house::furnish_prometheus(self.directory, &plan))
             .with_context(|| format!("cannot prepare {}", self.directory.display()))?;
-        for part in Part::ALL {
+        for &part in self.parts {
             let _ = std::fs::remove_file(child::log(part, self.directory));
             self.start(part).await?;
         }
@@ -84,7 +86,7 @@ impl Stage<'_> {
         let child = Child::start(part, self.directory, self.ports).await?;
         let [port, _] = self.ports.of(part);
         let pid = child.pid().unwrap_or_default();
-        say(&format!("  {:<9} listens on 127.0.0.1:{port:<5} process {pid}", part.name()));
+        say(&format!("  {:<10} listens on 127.0.0.1:{port:<5} process {pid}", part.name()));
         self.children.push(child);
         Ok(())
     }
@@ -101,7 +103,7 @@ impl Stage<'_> {
                     Ok(reply) if reply.status == 200 => {
                         let region = reply.upstream().to_owned();
                         break Ok(format!(
-                            "  patient   fetched through the proxy in {:.0?}, from {region}",
+                            "  patient    fetched through the proxy in {:.0?}, from {region}",
                             reply.took
                         ));
                     }
@@ -150,14 +152,14 @@ impl Stage<'_> {
         }
     }
 
-    /// The viewer first, the regions last: nobody is left without the one he asks.
+    /// In the opposite order, the regions last: nobody is left without the one he asks.
     async fn stop(&mut self) {
         self.children
-            .sort_by_key(|child| std::cmp::Reverse(Part::ALL.iter().position(|part| *part == child.part)));
+            .sort_by_key(|child| std::cmp::Reverse(self.parts.iter().position(|part| *part == child.part)));
         for child in &mut self.children {
             let ended = child.stop().await;
             let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-            say(&format!("  {:<9} ended ({how})", child.part.name()));
+            say(&format!("  {:<10} ended ({how})", child.part.name()));
         }
         self.children.clear();
     }

@@ -40,11 +40,15 @@ pub enum Part {
     Proxy,
     /// The viewer.
     Viewer,
+    /// Prometheus, which watches the proxy; no program of Aorta's.
+    Prometheus,
 }
 
 impl Part {
-    /// All, in the order in which they start; they stop in the opposite order.
+    /// Aorta's own, in the order in which they start; they stop in the opposite order.
     pub const ALL: [Self; 4] = [Self::Virginia, Self::Ohio, Self::Proxy, Self::Viewer];
+    /// The same, watched.
+    pub const WATCHED: [Self; 5] = [Self::Virginia, Self::Ohio, Self::Proxy, Self::Viewer, Self::Prometheus];
 
     /// What people call it.
     #[must_use]
@@ -54,6 +58,7 @@ impl Part {
             Self::Ohio => "ohio",
             Self::Proxy => "proxy",
             Self::Viewer => "viewer",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -64,7 +69,14 @@ impl Part {
             Self::Virginia | Self::Ohio => "aorta-gateway-sim",
             Self::Proxy => "aorta-proxy",
             Self::Viewer => "aorta-viewer",
+            Self::Prometheus => "prometheus",
         }
+    }
+
+    /// Where its program is; Prometheus is the system's.
+    #[must_use]
+    pub fn executable(self) -> PathBuf {
+        if self == Self::Prometheus { PathBuf::from(self.program()) } else { find(self.program()) }
     }
 
     /// Its file in `config/demo/` and in the house's directory.
@@ -75,18 +87,25 @@ impl Part {
             Self::Ohio => "ohio.yaml",
             Self::Proxy => "aorta.yaml",
             Self::Viewer => "viewer.yaml",
+            Self::Prometheus => "prometheus/prometheus.yml",
         }
     }
 
     /// Its arguments, when it runs in the house's directory.
     #[must_use]
-    pub const fn arguments(self) -> &'static [&'static str] {
-        match self {
+    pub fn arguments(self, plan: &Plan) -> Vec<String> {
+        let arguments: &[&str] = match self {
             Self::Virginia => &["--config", "virginia.yaml"],
             Self::Ohio => &["--config", "ohio.yaml"],
             Self::Proxy => &["run", "--config", "aorta.yaml"],
             Self::Viewer => &["run", "--config", "viewer.yaml"],
-        }
+            Self::Prometheus => &[
+                "--config.file=prometheus/prometheus.yml",
+                "--storage.tsdb.path=prometheus/data",
+                "--web.listen-address=127.0.0.1:9090",
+            ],
+        };
+        arguments.iter().map(|argument| plan.moved(argument)).collect()
     }
 
     const fn shipped(self) -> &'static str {
@@ -95,6 +114,7 @@ impl Part {
             Self::Ohio => include_str!("../../config/demo/ohio.yaml"),
             Self::Proxy => include_str!("../../config/demo/aorta.yaml"),
             Self::Viewer => include_str!("../../config/demo/viewer.yaml"),
+            Self::Prometheus => include_str!("../../config/prometheus/prometheus.yml"),
         }
     }
 }
@@ -133,19 +153,25 @@ impl Plan {
         self.ports.iter().find(|(from, _)| *from == shipped).map_or(shipped, |(_, to)| *to)
     }
 
+    /// A text with its ports moved.
+    fn moved(&self, text: &str) -> String {
+        let mut pieces = text.split("127.0.0.1:");
+        let mut moved = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+            let shipped = piece[..digits].parse().expect("a port follows the address");
+            moved.push_str(&format!("127.0.0.1:{}{}", self.used(shipped), &piece[digits..]));
+        }
+        moved
+    }
+
     /// A part's file.
     ///
     /// # Panics
     /// When an edit does not find its place.
     #[must_use]
     pub fn text(&self, part: Part) -> String {
-        let mut pieces = part.shipped().split("127.0.0.1:");
-        let mut text = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
-            let shipped = piece[..digits].parse().expect("a port follows the address");
-            text.push_str(&format!("127.0.0.1:{}{}", self.used(shipped), &piece[digits..]));
-        }
+        let mut text = self.moved(part.shipped());
         for (_, from, to) in self.edits.iter().filter(|(edited, ..)| *edited == part) {
             assert!(text.contains(from), "`{from}` is not in {}:\n{text}", part.file());
             text = text.replace(from, to);
@@ -178,6 +204,18 @@ pub fn furnish(directory: &Path, programs: &Path, plan: &Plan) -> io::Result<()>
         return Ok(());
     }
     Err(io::Error::other(format!("no certificates: {}", String::from_utf8_lossy(&made.stderr))))
+}
+
+/// Writes Prometheus' file and the rules beside it.
+///
+/// # Errors
+/// When something cannot be written.
+pub fn furnish_prometheus(directory: &Path, plan: &Plan) -> io::Result<()> {
+    let rules = directory.join("prometheus/rules");
+    std::fs::create_dir_all(&rules)?;
+    std::fs::write(directory.join(Part::Prometheus.file()), plan.text(Part::Prometheus))?;
+    std::fs::write(rules.join("slo.yaml"), include_str!("../../config/prometheus/rules/slo.yaml"))?;
+    std::fs::write(rules.join("causes.yaml"), include_str!("../../config/prometheus/rules/causes.yaml"))
 }
 
 /// The running house. When it is dropped, the proxy must have come to rest in order ([`Proxy`]).
@@ -252,8 +290,9 @@ fn local(port: u16) -> SocketAddr {
 }
 
 fn spawn(part: Part, directory: &Path) -> Program {
-    let arguments: Vec<&OsStr> = part.arguments().iter().map(OsStr::new).collect();
-    Program::start(find(part.program()).as_os_str(), &arguments, &[], Some(directory))
+    let arguments = part.arguments(&Plan::new());
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+    Program::start(part.executable().as_os_str(), &arguments, &[], Some(directory))
 }
 
 #[cfg(test)]

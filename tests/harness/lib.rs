@@ -11,6 +11,7 @@
 //! | [`load`] | requests at a fixed rate, whatever the answers do |
 //! | [`metrics`], [`log`] | what the proxy tells: series and their differences, access lines as values |
 //! | [`prometheus`] | the real promtool and Prometheus |
+//! | [`watched`] | the rules that operators watch by, and the names in them |
 //! | [`eventually`] | a bounded wait on a fact, instead of a bare sleep |
 //! | [`house`] | the whole house: two simulated regions, the proxy, the viewer |
 //! | [`browser`] | a headless browser, driven over WebDriver |
@@ -32,3 +33,4 @@ pub mod proxy;
 pub mod raw;
 pub mod setup;
 pub mod upstream;
+pub mod watched;

@@ -1,0 +1,85 @@
+//! The files of `config/prometheus/`: rules that promtool takes, that fire in their trouble and on no good day, that ask for
+//! what the proxy exports, and whose runbooks are there.
+
+use crate::world::World;
+use harness::authority::Authority;
+use harness::prometheus::{promtool, said};
+use harness::setup::Setup;
+use harness::upstream::Speech;
+use harness::watched::{Rule, exported, families, folder, rules, unknown};
+use serde_yaml::Value;
+use std::collections::BTreeSet;
+use std::fs;
+
+fn alerts() -> Vec<(String, Rule)> {
+    rules().into_iter().filter_map(|rule| Some((rule.alert.clone()?, rule))).collect()
+}
+
+fn must_succeed(arguments: &[&str]) {
+    let output = promtool(&folder(), arguments, "");
+    assert!(output.status.success(), "promtool {arguments:?} in {}:\n{}", folder().display(), said(&output));
+}
+
+/// The alerts that a test file of promtool expects: `(name, fires)`.
+fn expected(file: &str) -> Vec<(String, bool)> {
+    let text = fs::read_to_string(folder().join("tests").join(file)).unwrap();
+    let tests: Value = serde_yaml::from_str(&text).unwrap();
+    let tests = tests["tests"].as_sequence().unwrap().iter();
+    let checks = tests.flat_map(|test| test["alert_rule_test"].as_sequence().unwrap());
+    let fires = |check: &Value| check["exp_alerts"].as_sequence().is_some_and(|alerts| !alerts.is_empty());
+    checks.map(|check| (check["alertname"].as_str().unwrap().to_owned(), fires(check))).collect()
+}
+
+#[test]
+fn prometheus_takes_the_configuration_and_the_rules() {
+    must_succeed(&["check", "config", "prometheus.yml"]);
+}
+
+#[test]
+fn each_alert_fires_in_its_trouble_and_on_no_good_day() {
+    must_succeed(&["test", "rules", "tests/slo.yaml", "tests/causes.yaml", "tests/healthy.yaml"]);
+    let troubles: Vec<_> = ["slo.yaml", "causes.yaml"].into_iter().flat_map(expected).collect();
+    let good_day = expected("healthy.yaml");
+    for (name, _) in alerts() {
+        assert!(troubles.contains(&(name.clone(), true)), "no test lets {name} fire");
+        assert!(good_day.contains(&(name.clone(), false)), "no test shows that {name} stays silent");
+    }
+}
+
+#[test]
+fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
+    let text = fs::read_to_string(folder().join("runbooks.md")).unwrap();
+    let runbooks: BTreeSet<_> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let alerts = alerts();
+    let names: BTreeSet<_> = alerts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(runbooks, names);
+    for (name, rule) in &alerts {
+        let anchor = format!("#{}", name.to_lowercase());
+        assert!(
+            rule.annotation("runbook_url").ends_with(&anchor),
+            "{name}: {}",
+            rule.annotation("runbook_url")
+        );
+        assert!(matches!(rule.severity(), "page" | "ticket"), "{name}: {}", rule.severity());
+        assert!(
+            !rule.annotation("summary").is_empty() && !rule.annotation("description").is_empty(),
+            "{name}"
+        );
+    }
+    for link in text.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(names.iter().any(|name| name.to_lowercase() == link), "#{link} leads nowhere");
+    }
+}
+
+#[tokio::test]
+async fn rules_ask_for_what_the_proxy_exports() {
+    // With TLS, because only a certificate has an end.
+    let setup = |setup: Setup, authority: &Authority| setup.tls(&authority.files("aorta.test"));
+    let world = World::with(Speech::Plain, setup).await;
+    let exported = exported(&world.proxy.metrics());
+    for rule in rules() {
+        assert!(!families(&rule.expr).is_empty(), "it asks for nothing: {}", rule.expr);
+        let unknown = unknown(&rule.expr, &exported);
+        assert!(unknown.is_empty(), "{unknown:?} in {}", rule.expr);
+    }
+}
