@@ -42,7 +42,7 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	@# These pages are for those who work on the code, so a link to something private leads somewhere.
 	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
-	shellcheck .ci/run .ci/setup .ci/shipped .ci/tools
+	shellcheck .ci/run .ci/setup .ci/shipped .ci/fleet .ci/tools
 	$(TOOLS)/bin/cargo-shear
 	$(TOOLS)/bin/cargo-deny --locked --log-level error check licenses bans sources
 	@if timeout 60 $(TOOLS)/bin/cargo-deny fetch db >/dev/null 2>&1; \
@@ -50,6 +50,7 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	    else echo "advisories: not checked, their database cannot be reached from here"; fi
 	$(BUILD)
 	.ci/shipped $(TARGET)/debug
+	.ci/fleet $(TOOLS)
 	if test -x $(TOOLS)/bin/cfn-lint; then $(TOOLS)/bin/cfn-lint lambda-fn/template.yaml; fi
 
 bench: ## Measure Aorta beside NGINX and HAProxy

@@ -91,7 +91,20 @@ impl Prometheus {
     /// When it is no expression, or Prometheus does not answer.
     #[must_use]
     pub fn ask(&self, expression: &str) -> Vec<Found> {
-        let answer = self.get(&format!("/api/v1/query?query={}", escape(expression)));
+        self.query(expression, "")
+    }
+
+    /// Asks what an expression said at a moment, in Unix seconds.
+    ///
+    /// # Panics
+    /// As [`Prometheus::ask`].
+    #[must_use]
+    pub fn ask_at(&self, expression: &str, unix: f64) -> Vec<Found> {
+        self.query(expression, &format!("&time={unix:.3}"))
+    }
+
+    fn query(&self, expression: &str, when: &str) -> Vec<Found> {
+        let answer = self.get(&format!("/api/v1/query?query={}{when}", escape(expression)));
         let answer = answer.unwrap_or_else(|| panic!("refused: {expression}\n{}", self.program.said()));
         let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
         series.into_iter().map(Found::read).collect()
