@@ -28,6 +28,8 @@ mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream
 #[cfg(test)]
 mod install; // make install: systemd takes the units, an edited configuration stays
 #[cfg(test)]
+mod kubernetes; // every manifest is used and true to the programs
+#[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
 mod privacy; // no patient data in any log, metric or error
