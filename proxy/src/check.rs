@@ -1,45 +1,168 @@
 //! The proxy's own check request: with its own key and on a connection of its own, so that a client's bad key
-//! cannot condemn a region.
+//! cannot condemn a region, and a dead region is known before a client asks it.
+//!
+//! It serves twice: by itself, once in each interval, and when the core wants a denial verified.
 
 use crate::config::Check;
+use crate::engine::{self, OwnAnswer};
 use crate::service::Proxy;
-use crate::shape;
+use crate::shape::{self, Opened};
 use crate::snapshot::LivePool;
-use crate::{clock, engine};
-use aorta_core::classify::BodyFacts;
-use aorta_core::pool::CheckResult;
+use crate::{clock, translate};
+use aorta_core::check::{ActiveHealth, CheckResult};
+use aorta_core::classify::{BodyFacts, Dialect};
+use fastrand::Rng;
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
 use std::sync::Arc;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 /// Checks an upstream in the background and tells its pool.
 pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: usize) {
     let (proxy, pool) = (Arc::clone(proxy), Arc::clone(pool));
     tokio::spawn(async move {
-        let result = match &pool.config.check {
-            Some(check) => ask(&proxy, &pool, upstream, check).await,
-            None => CheckResult::Passed,
-        };
+        let result = ask(&proxy, &pool, upstream).await;
         let ((), events) = pool.decide(|core, rng| core.verified(upstream, result, clock::now(), rng));
         proxy.tell(&pool, &events);
     });
 }
 
-async fn ask(proxy: &Proxy, pool: &LivePool, upstream: usize, check: &Check) -> CheckResult {
-    let asking = engine::own_request(proxy, pool, upstream, check);
-    match timeout(check.timeout, asking).await {
-        Ok(Some((200..300, body))) if !is_success(&body) => CheckResult::Refused,
-        Ok(Some((401 | 403, _))) => CheckResult::Refused,
-        // A success, and also a throttle or a path the function does not know: nothing confirms the denial.
-        Ok(Some((200..500, _))) => CheckResult::Passed,
-        Ok(Some(_) | None) | Err(_) => CheckResult::Failed,
+/// Checks every upstream whose pool wants that, for as long as this future lives.
+pub async fn keep_checking(proxy: &Arc<Proxy>) {
+    let snapshot = proxy.snapshot.load_full();
+    let mut tasks = JoinSet::new();
+    for pool in &snapshot.pools {
+        let Some(policy) = pool.config.spec.active_health else { continue };
+        for upstream in 0..pool.upstreams.len() {
+            tasks.spawn(follow(Arc::clone(proxy), Arc::clone(pool), upstream, policy));
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Checks one upstream again and again; the next check waits for the end of the last one.
+async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: usize, policy: ActiveHealth) {
+    let mut rng = Rng::with_seed(proxy.next_id());
+    sleep(policy.interval.mul_f64(rng.f64())).await;
+    loop {
+        let pause = sleep(policy.pause(&mut rng));
+        if let Some(out) = pool.read(|core| core.begin_check(upstream)) {
+            let result = ask(&proxy, &pool, upstream).await;
+            let ((), events) = pool.decide(|core, rng| core.checked(out, result, clock::now(), rng));
+            proxy.tell(&pool, &events);
+        }
+        pause.await;
     }
 }
 
-/// The check asks for FHIR or JSON, so what is neither is no success.
-fn is_success(body: &[u8]) -> bool {
-    match shape::judge(body) {
-        BodyFacts::Envelope { status } => status < 400,
-        BodyFacts::LambdaError | BodyFacts::Unreadable => false,
-        _ => true,
+async fn ask(proxy: &Proxy, pool: &LivePool, upstream: usize) -> CheckResult {
+    let (Some(check), Some(policy)) = (&pool.config.check, pool.config.spec.active_health) else {
+        return CheckResult::Unclear;
+    };
+    // Only a member that is looked for makes the whole of a long answer necessary.
+    let body_max = if check.members.is_empty() { pool.config.hold_max } else { MEMBERS_BODY_MAX };
+    let asking = engine::own_request(proxy, pool, upstream, check, body_max);
+    let result = match timeout(policy.timeout, asking).await {
+        Ok(Some(answer)) => judge(check, pool, &answer),
+        Ok(None) | Err(_) => CheckResult::Failed,
+    };
+    proxy.metrics.checked(pool, upstream, result);
+    result
+}
+
+/// A statement of capabilities may take a megabyte; more than this is none.
+const MEMBERS_BODY_MAX: usize = 4 * 1024 * 1024;
+
+fn judge(check: &Check, pool: &LivePool, answer: &OwnAnswer) -> CheckResult {
+    let spec = &pool.config.spec;
+    let (status, headers) = (answer.head.status.as_u16(), &answer.head.headers);
+    let body = shape::body(headers, answer.whole.then_some(&answer.body));
+    let facts = translate::answer(spec.dialect, (status, headers), spec.fhir, body);
+    let is_envelope = matches!(body, BodyFacts::Envelope { .. }) && spec.dialect == Dialect::ApiGateway;
+    let inside = is_envelope.then(|| shape::open(&answer.body)).flatten();
+    let expected = match &inside {
+        Some(Opened { status, headers, body }) => {
+            let fields: Vec<_> = headers.iter().map(|(name, value)| (name, value)).collect();
+            is_expected(check, *status, &fields, body)
+        }
+        None => is_expected(check, status, &headers.iter().collect::<Vec<_>>(), &answer.body),
+    };
+    CheckResult::judge(spec.dialect, &facts, expected)
+}
+
+fn is_expected(check: &Check, status: u16, headers: &[(&HeaderName, &HeaderValue)], body: &[u8]) -> bool {
+    let bears = |(name, value): &(HeaderName, HeaderValue)| headers.contains(&(name, value));
+    check.statuses.iter().any(|range| range.contains(&status))
+        && check.headers.iter().all(bears)
+        && (check.members.is_empty() || holds(&check.members, body))
+}
+
+fn holds(members: &[(String, Value)], body: &[u8]) -> bool {
+    let Ok(document) = serde_json::from_slice::<Value>(body) else { return false };
+    members.iter().all(|(path, value)| member(&document, path) == Some(value))
+}
+
+/// The value at a path of names, and of places in lists.
+fn member<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(document, |value, step| match value {
+        Value::Object(fields) => fields.get(step),
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::{ETAG, VARY};
+    use serde_json::json;
+
+    fn check(statuses: u16, headers: &[(HeaderName, &'static str)], members: &[(&str, Value)]) -> Check {
+        let header =
+            |(name, value): &(HeaderName, &'static str)| (name.clone(), HeaderValue::from_static(value));
+        let member = |(path, value): &(&str, Value)| ((*path).to_owned(), value.clone());
+        Check {
+            path: "/metadata".to_owned(),
+            statuses: vec![statuses..=statuses],
+            headers: headers.iter().map(header).collect(),
+            members: members.iter().map(member).collect(),
+        }
+    }
+
+    const BODY: &[u8] =
+        br#"{"resourceType":"CapabilityStatement","rest":[{"mode":"server"}],"n":4,"on":true}"#;
+
+    fn passes(check: &Check, body: &[u8]) -> bool {
+        let (one, two) = (HeaderValue::from_static("one"), HeaderValue::from_static("two"));
+        is_expected(check, 200, &[(&ETAG, &one), (&ETAG, &two)], body)
+    }
+
+    #[test]
+    fn a_status_a_header_and_members_are_all_asked_for() {
+        assert!(passes(&check(200, &[], &[]), b"anything"));
+        assert!(!passes(&check(204, &[], &[]), BODY));
+        assert!(passes(&check(200, &[(ETAG, "two")], &[]), BODY), "any of its values");
+        assert!(!passes(&check(200, &[(ETAG, "three")], &[]), BODY));
+        assert!(!passes(&check(200, &[(VARY, "one")], &[]), BODY));
+        let kind = ("resourceType", json!("CapabilityStatement"));
+        assert!(passes(&check(200, &[(ETAG, "one")], std::slice::from_ref(&kind)), BODY));
+        assert!(!passes(&check(200, &[], std::slice::from_ref(&kind)), b"<html>"));
+        assert!(!passes(&check(200, &[], &[kind, ("status", json!("active"))]), BODY));
+    }
+
+    #[test]
+    fn a_member_is_found_by_names_and_places_and_compared_by_kind() {
+        for (path, value, found) in [
+            ("rest.0.mode", json!("server"), true),
+            ("rest.1.mode", json!("server"), false),
+            ("rest.mode", json!("server"), false),
+            ("n", json!(4), true),
+            ("n", json!("4"), false),
+            ("on", json!(true), true),
+            ("resourceType.x", json!("CapabilityStatement"), false),
+        ] {
+            assert_eq!(passes(&check(200, &[], &[(path, value.clone())]), BODY), found, "{path} {value}");
+        }
     }
 }

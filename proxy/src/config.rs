@@ -28,7 +28,9 @@ use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
 use http::{HeaderName, HeaderValue};
 use rustls_pki_types::CertificateDer;
+use serde_json::Value;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,13 +166,17 @@ pub enum Reveal {
     Url,
 }
 
-/// A request of the proxy's own that a working upstream answers with success.
+/// A request of the proxy's own, and what a working upstream answers.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Below the upstream's base path.
+    /// Below the upstream's base path, with its query.
     pub path: String,
-    /// How long an answer may take.
-    pub timeout: Duration,
+    /// Its status is one of these.
+    pub statuses: Vec<RangeInclusive<u16>>,
+    /// It bears these headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its JSON holds these members: names and places in lists, with dots between, and their values.
+    pub members: Vec<(String, Value)>,
 }
 
 /// Where an upstream is and how to speak to it.

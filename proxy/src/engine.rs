@@ -6,18 +6,20 @@
 mod attempt;
 mod commit;
 mod confirm;
+mod own;
 mod request;
 
-pub use attempt::own_request;
+pub use own::{OwnAnswer, own_request};
 pub use request::{Origin, Outgoing};
 
 use crate::clock;
 use crate::intake::Body;
 use crate::record::Visit;
 use crate::service::Proxy;
-use crate::shape::{self, Media};
+use crate::shape;
 use crate::snapshot::LivePool;
-use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
+use crate::translate;
+use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::exchange::{Attempt, Exchange, Terms};
 use aorta_core::pool::Pool;
 use aorta_core::receipt::Receipt;
@@ -29,7 +31,6 @@ use fastrand::Rng;
 use pingora::protocols::http::ServerSession;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the attempts of one request work with.
 pub struct Call<'a> {
@@ -178,36 +179,13 @@ async fn unless_gone<T>(
 /// What the core needs to know of an answer.
 fn facts(call: &Call<'_>, answer: &Answer) -> AnswerFacts {
     let headers = &answer.head.headers;
-    let media = Media::of(headers);
-    let gateway = call.pool.config.spec.dialect == Dialect::ApiGateway;
-    let error_type = headers
-        .get("x-amzn-errortype")
-        .filter(|_| gateway)
-        .and_then(|value| value.to_str().ok())
-        .map(GatewayErrorType::parse);
-    AnswerFacts {
-        status: answer.head.status.as_u16(),
-        error_type,
-        fhir_media: media == Media::Fhir,
-        fhir_expected: call.fhir_expected,
-        body: body_facts(media, answer),
-        retry_after: headers
-            .get(http::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs),
-    }
-}
-
-fn body_facts(media: Media, answer: &Answer) -> BodyFacts {
-    match media {
-        _ if answer.is_bodiless() => BodyFacts::Withheld,
-        _ if answer.head.headers.contains_key(http::header::CONTENT_ENCODING) => BodyFacts::Unseen,
-        Media::Html => BodyFacts::Html,
-        Media::Other => BodyFacts::Foreign,
-        Media::Fhir | Media::Json if !answer.is_whole() => BodyFacts::Unseen,
-        Media::Fhir | Media::Json => shape::judge(&answer.held),
-    }
+    let body = if answer.is_bodiless() {
+        BodyFacts::Withheld
+    } else {
+        shape::body(headers, answer.is_whole().then_some(&answer.held))
+    };
+    let dialect = call.pool.config.spec.dialect;
+    translate::answer(dialect, (answer.head.status.as_u16(), headers), call.fhir_expected, body)
 }
 
 /// An exchange that is closed whatever happens: also when the task that serves it is dropped or panics.

@@ -10,6 +10,7 @@ pub use scrape::expose;
 use crate::config::Listener;
 use crate::record::Visit;
 use crate::snapshot::{LivePool, Snapshot};
+use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Felt, Receipt};
@@ -112,6 +113,14 @@ impl Metrics {
             | PoolEvent::Readmitted { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::Panic { .. } => {}
+        }
+    }
+
+    /// A check of the proxy's own came back.
+    pub fn checked(&self, pool: &LivePool, upstream: usize, result: CheckResult) {
+        if let Some(config) = pool.config.upstreams.get(upstream) {
+            let labels = [pool.name(), config.name.as_str(), result.name()];
+            self.families.checks.with_label_values(&labels).inc();
         }
     }
 

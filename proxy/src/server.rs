@@ -2,6 +2,7 @@
 
 use crate::admin::Admin;
 use crate::buffers::Buffers;
+use crate::check;
 use crate::clock;
 use crate::config::{Config, Listener};
 use crate::door::Gate;
@@ -61,6 +62,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     admin.add_tcp(&admin_address.to_string());
     admin.threads = Some(1);
     server.add_service(admin);
+    server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     server.add_service(background_service("ready", Announcer { listeners: addresses, admin: admin_address }));
@@ -116,6 +118,21 @@ impl BackgroundService for Announcer {
         });
         let _ = writeln!(std::io::stdout().lock(), "{line}");
         tracing::info!("ready");
+    }
+}
+
+/// The proxy's own checks, for as long as the process serves.
+struct Checks {
+    proxy: Arc<Proxy>,
+}
+
+#[async_trait]
+impl BackgroundService for Checks {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            () = check::keep_checking(&self.proxy) => {}
+            _ = shutdown.changed() => {}
+        }
     }
 }
 

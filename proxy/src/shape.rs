@@ -48,6 +48,19 @@ impl Media {
     }
 }
 
+/// What the body of an answer is; none when not all of it was taken in.
+#[must_use]
+pub fn body(headers: &HeaderMap, whole: Option<&[u8]>) -> BodyFacts {
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return BodyFacts::Unseen;
+    }
+    match Media::of(headers) {
+        Media::Html => BodyFacts::Html,
+        Media::Other => BodyFacts::Foreign,
+        Media::Fhir | Media::Json => whole.map_or(BodyFacts::Unseen, judge),
+    }
+}
+
 /// What a complete JSON body is.
 #[must_use]
 pub fn judge(body: &[u8]) -> BodyFacts {

@@ -123,6 +123,8 @@ pub struct Peer {
     /// For requests that may not: connections of their own that are fresh or were just used, because a stale
     /// one would fail a request that cannot be tried again.
     pub fresh: HttpPeer,
+    /// For the proxy's own checks, which try whether a connection stands: it is never kept.
+    pub own: HttpPeer,
     /// Until then it is asked last; microseconds on the core's scale.
     pub avoided: AtomicU64,
 }

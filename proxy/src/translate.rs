@@ -2,8 +2,10 @@
 
 use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
+use crate::shape::Media;
 use crate::snapshot::Peer;
 use aorta_core::balance::ring_hash;
+use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
 use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
 use aorta_core::time::Timestamp;
@@ -55,7 +57,30 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
     // One request to a connection: when an upstream freezes, the next request finds that out in a handshake,
     // before anything of it was sent, and not on a shared connection that took its bytes.
     fresh.options.max_h2_streams = 1;
-    Peer { shared, fresh, avoided: AtomicU64::new(0) }
+    let mut own = fresh.clone();
+    own.group_key = group.wrapping_add(2);
+    Peer { shared, fresh, own, avoided: AtomicU64::new(0) }
+}
+
+/// What the core needs to know of an answer, by its status and headers and by what its body is.
+#[must_use]
+pub fn answer(
+    dialect: Dialect,
+    (status, headers): (u16, &HeaderMap),
+    fhir_expected: bool,
+    body: BodyFacts,
+) -> AnswerFacts {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    AnswerFacts {
+        status,
+        error_type: text("x-amzn-errortype")
+            .filter(|_| dialect == Dialect::ApiGateway)
+            .map(GatewayErrorType::parse),
+        fhir_media: Media::of(headers) == Media::Fhir,
+        fhir_expected,
+        body,
+        retry_after: text("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs),
+    }
 }
 
 /// A hash of who the client is: its credential, else its address. It tells clients apart and nothing more.

@@ -16,6 +16,8 @@ mod browser; // a real browser reads the record, whichever region fails
 #[cfg(test)]
 mod check; // a bad file is told by line and remedy, and starts nothing
 #[cfg(test)]
+mod checks; // the proxy's own checks: who is dead and who is back, asked by nobody
+#[cfg(test)]
 mod dashboards; // a real Prometheus sees a region lost; no panel is empty
 #[cfg(test)]
 mod draining; // SIGTERM: what is in flight is finished

@@ -14,7 +14,8 @@ const POOL: [(&str, &str); 9] = [
     ("passive_health", "{ejection: 500ms, ejection_max: 2s}"),
     // One that returns takes its whole share at once: a ramp would outlast the test.
     ("slow_start", "0s"),
-    ("active_health", "{path: /metadata, timeout: 1s}"),
+    // It verifies denials; by itself it would come too seldom to be seen in a test.
+    ("active_health", "{path: /metadata, timeout: 1s, interval: 1h}"),
     ("timeouts", "{connect: 500ms, attempt: 1s, request: 6s}"),
     ("retry", "{}"),
 ];

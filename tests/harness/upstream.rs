@@ -218,19 +218,20 @@ impl Upstream {
         lock(&self.shared.ledger)
     }
 
-    /// How many requests it has seen.
+    /// How many requests of clients it has seen.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.ledger().seen.len()
+        self.ledger().seen.iter().filter(|seen| !seen.is_check()).count()
     }
 
-    /// The last request it has seen.
+    /// The last request of a client it has seen.
     ///
     /// # Panics
     /// When it has seen none.
     #[must_use]
     pub fn last(&self) -> Seen {
-        self.ledger().seen.last().cloned().expect("a request was seen")
+        let ledger = self.ledger();
+        ledger.seen.iter().rfind(|seen| !seen.is_check()).cloned().expect("a request was seen")
     }
 
     fn accept(&self) {

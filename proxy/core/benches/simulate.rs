@@ -53,7 +53,7 @@ fn scenario(proxies: u32) -> Scenario {
         upstreams: vec![upstream("virginia"), upstream("ohio")],
         dialect: Dialect::ApiGateway,
         fhir: true,
-        check_configured: true,
+        active_health: Some(aorta_core::check::ActiveHealth::default()),
         ..PoolSpec::default()
     };
     let skies = [vec![dark, slow], vec![failing, slow]].map(|spells| Sky { spells, ..Sky::default() });

@@ -103,6 +103,14 @@ pub struct AnswerFacts {
     pub retry_after: Option<Duration>,
 }
 
+impl AnswerFacts {
+    /// The gateway made this answer, not the application behind it.
+    #[must_use]
+    pub const fn gateway_spoke(&self) -> bool {
+        self.error_type.is_some() && !self.fhir_media
+    }
+}
+
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -268,7 +276,7 @@ pub fn classify(dialect: Dialect, facts: &AnswerFacts) -> Class {
 
 fn by_gateway(facts: &AnswerFacts) -> Class {
     use GatewayErrorType as E;
-    let gateway_spoke = if facts.fhir_media { None } else { facts.error_type };
+    let gateway_spoke = facts.error_type.filter(|_| facts.gateway_spoke());
     // An answer to HEAD withholds the body that would prove it; a HEAD does no harm wherever it is repeated.
     let says = |body: BodyFacts| facts.body == body || facts.body == BodyFacts::Withheld;
     match (facts.status, gateway_spoke) {

@@ -12,7 +12,7 @@
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
 //! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `affinity`: who is asked next, who is
 //!    out, how one comes back, and where a client that wrote reads.
-//! 6. [`classify`]: what an upstream's answer, or its silence, means.
+//! 6. [`classify`]: what an upstream's answer, or its silence, means; [`check`]: what the proxy's own checks say.
 //! 7. [`retry`]: whether the request may be tried again, and when.
 //! 8. [`receipt`]: what is booked when the exchange closes.
 //! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
@@ -20,6 +20,7 @@
 mod affinity;
 pub mod balance;
 pub mod bounds;
+pub mod check;
 pub mod classify;
 pub mod exchange;
 pub mod fhir_safety;

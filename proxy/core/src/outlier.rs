@@ -79,19 +79,22 @@ pub enum EjectReason {
     DeniedEveryClient,
     /// The probe failed.
     ProbeFailed,
+    /// Too many of the proxy's own checks failed in a row.
+    CheckFailed,
     /// An operator said so.
     Operator,
 }
 
 impl EjectReason {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConsecutiveFailures,
         Self::ConsecutiveAppFailures,
         Self::SuccessRate,
         Self::DeniedVerified,
         Self::DeniedEveryClient,
         Self::ProbeFailed,
+        Self::CheckFailed,
         Self::Operator,
     ];
 
@@ -105,7 +108,21 @@ impl EjectReason {
             Self::DeniedVerified => "denied_verified",
             Self::DeniedEveryClient => "denied_every_client",
             Self::ProbeFailed => "probe_failed",
+            Self::CheckFailed => "check_failed",
             Self::Operator => "operator",
+        }
+    }
+
+    /// Whether a check of the proxy's own meets the same: a check that passes says that this is over. It says
+    /// nothing about the application's failures, nor about an operator's will.
+    #[must_use]
+    pub const fn is_seen_by_checks(self) -> bool {
+        match self {
+            Self::ConsecutiveFailures
+            | Self::DeniedVerified
+            | Self::DeniedEveryClient
+            | Self::CheckFailed => true,
+            Self::ConsecutiveAppFailures | Self::SuccessRate | Self::ProbeFailed | Self::Operator => false,
         }
     }
 }

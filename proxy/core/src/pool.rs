@@ -3,16 +3,19 @@
 //! The adapter holds a pool under a short lock. Every method takes the time and, where chance is needed, a
 //! generator; what is worth telling comes out of [`Pool::take_events`].
 
+mod checks;
 mod choose;
 mod rules;
 mod settle;
 
+pub use checks::CheckOut;
 pub use choose::{Choice, Tier, Wish};
 pub use rules::Rule;
-pub use settle::{CheckResult, Outcome};
+pub use settle::Outcome;
 
 use crate::affinity::WriteAffinity;
 use crate::balance::{BalancePolicy, Balancer};
+use crate::check::ActiveHealth;
 use crate::classify::Dialect;
 use crate::outlier::{EjectReason, PassiveHealth};
 use crate::retry::RetryPolicy;
@@ -38,10 +41,10 @@ pub struct PoolSpec {
     pub dialect: Dialect,
     /// They speak FHIR.
     pub fhir: bool,
-    /// A check request of the proxy's own is configured, so a denial can be verified.
-    pub check_configured: bool,
-    /// When an upstream is out.
+    /// When an upstream is out by what clients' own requests meet.
     pub passive_health: PassiveHealth,
+    /// The proxy checks its upstreams by itself, and can verify a denial; none when no check is configured.
+    pub active_health: Option<ActiveHealth>,
     /// A client that wrote reads from the same data domain for this long; zero is off.
     pub write_affinity: Duration,
     /// How an upstream comes back.

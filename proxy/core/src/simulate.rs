@@ -25,9 +25,10 @@ pub mod timeline;
 pub mod weather;
 mod world;
 
+use crate::check::CheckResult;
 use crate::classify::Class;
 use crate::exchange::Attempt;
-use crate::pool::{CheckResult, Pool, PoolEvent};
+use crate::pool::{Pool, PoolEvent};
 use crate::receipt::Receipt;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
@@ -87,7 +88,14 @@ pub enum What<'a> {
         /// What.
         event: PoolEvent,
     },
-    /// The proxy's own check came back.
+    /// The check that verifies a denial came back.
+    Verified {
+        /// From where.
+        upstream: usize,
+        /// With what.
+        result: CheckResult,
+    },
+    /// A check that came by itself is over.
     Checked {
         /// From where.
         upstream: usize,

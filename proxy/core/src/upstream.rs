@@ -1,6 +1,7 @@
 //! One upstream's live state: what it is doing, how it has done, and whether it may be asked.
 
 use crate::balance::peak_ewma::Latency;
+use crate::check::Checked;
 use crate::outlier::{EjectReason, Outlier};
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
@@ -108,6 +109,12 @@ pub struct Upstream {
     pub(crate) health: Health,
     pub(crate) outlier: Outlier,
     pub(crate) suspicion: Suspicion,
+    /// What condemned it when it was last healthy; a failed probe does not change that.
+    pub(crate) cause: EjectReason,
+    /// What the checks that come by themselves have found.
+    pub(crate) checked: Checked,
+    /// Such a check has failed since the last change of health.
+    pub(crate) check_failed: bool,
     /// Counts changes of health: what an attempt learnt before the last change says nothing after it.
     pub(crate) epoch: u32,
     /// Ejections not yet forgiven; the exponent of the next one's length.
@@ -131,6 +138,9 @@ impl Upstream {
             health: Health::Healthy,
             outlier: Outlier::default(),
             suspicion: Suspicion::None,
+            cause: EjectReason::ConsecutiveFailures,
+            checked: Checked::default(),
+            check_failed: false,
             epoch: 0,
             ejections: 0,
             changed: now,
@@ -202,6 +212,12 @@ impl Upstream {
         matches!(self.suspicion, Suspicion::Verifying { until } if now < until)
     }
 
+    /// What the checks that come by themselves have found.
+    #[must_use]
+    pub const fn checked(&self) -> Checked {
+        self.checked
+    }
+
     /// Until when it is skipped because it throttles.
     #[must_use]
     pub const fn skip_until(&self) -> Timestamp {
@@ -219,6 +235,7 @@ impl Upstream {
         self.epoch = self.epoch.wrapping_add(1);
         self.outlier.clear();
         self.suspicion = Suspicion::None;
+        self.check_failed = false;
         self.ramp = Ramp::default();
     }
 

@@ -2,6 +2,10 @@
 //!
 //! `AORTA_SIM_SEEDS=n` runs n seeds instead of 256; `AORTA_SIM_SEED=x` replays one.
 
+#[path = "simulation/check_laws.rs"]
+mod check_laws;
+#[path = "simulation/checks.rs"]
+mod checks;
 #[path = "simulation/directed.rs"]
 mod directed;
 #[path = "simulation/domain_laws.rs"]
@@ -20,6 +24,7 @@ mod without;
 use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::Scenario;
 use aorta_core::simulate::{Step, run};
+use check_laws::CheckLaws;
 use domain_laws::DomainLaws;
 use request_laws::RequestLaws;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,10 +37,12 @@ fn lawful(scenario: &Scenario, seed: u64) -> Report {
     let mut requests = RequestLaws::new(scenario);
     let mut upstreams = UpstreamLaws::new(scenario);
     let mut domains = DomainLaws::new(scenario);
+    let mut checks = CheckLaws::new(scenario);
     let report = run(scenario, seed, &mut |step: &Step<'_>| {
         domains.watch(step, &requests);
         upstreams.watch(step, &requests, &domains);
         requests.watch(step);
+        checks.watch(step);
     });
     requests.at_rest(&report);
     upstreams.at_rest();

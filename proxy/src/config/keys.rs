@@ -53,8 +53,12 @@ pub(super) enum Kind {
     Texts { like: &'static str },
     /// Any of these words; empty by default.
     Words { words: &'static [&'static str] },
+    /// An HTTP status, a range of them such as `200-299`, or a list of both.
+    Statuses { default: &'static str, min: u16, max: u16 },
     /// Header names and their values; empty by default.
     Headers,
+    /// Members of a JSON document by their path, and the values they must have; empty by default.
+    Members,
     /// Header names and their values, each a secret or, where the name promises none, text; empty by default.
     SecretHeaders,
     /// One of these words, or the block instead; the first word is the default.

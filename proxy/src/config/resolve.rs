@@ -1,6 +1,7 @@
 //! What the file means: walks the tree by the table of keys and builds a [`Config`], or reports every mistake.
 
 mod balance;
+mod check;
 mod listener;
 mod names;
 mod pool;

@@ -3,7 +3,7 @@
 //! It says less than `check`: what one key may hold, not how keys and files fit together.
 
 use super::keys::{Change, Key, Kind, Need, scenario, table};
-use super::units::{DURATION_PATTERN, SIZE_PATTERN, show_duration, show_size};
+use super::units::{DURATION_PATTERN, SIZE_PATTERN, STATUSES_PATTERN, show_duration, show_size};
 use serde_json::{Map, Value, json};
 
 /// The schema of the whole file.
@@ -71,6 +71,12 @@ fn kind(kind: &Kind) -> Value {
         Kind::Size { .. } => json!({"type": "string", "pattern": SIZE_PATTERN}),
         Kind::Texts { like } => json!({"type": "array", "items": {"type": "string", "examples": [like]}}),
         Kind::Words { words } => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
+        Kind::Statuses { min, max, .. } => {
+            let one = json!({"type": "integer", "minimum": min, "maximum": max});
+            let range = json!({"type": "string", "pattern": STATUSES_PATTERN});
+            json!({"oneOf": [one, range, {"type": "array", "minItems": 1, "items": {"oneOf": [one, range]}}]})
+        }
+        Kind::Members => named(json!({"type": ["string", "boolean", "integer"]})),
         Kind::Headers => named(json!({"type": "string"})),
         Kind::SecretHeaders => named(json!({"oneOf": [{"type": "string"}, one("file"), one("env")]})),
         Kind::WordOr(words, keys) => json!({"oneOf": [{"enum": words}, object(keys)]}),
@@ -92,7 +98,7 @@ fn one(source: &str) -> Value {
 fn default(kind: &Kind) -> Option<Value> {
     Some(match kind {
         Kind::Text { need: Need::Default(text), .. } => json!(text),
-        Kind::Choice { default, .. } => json!(default),
+        Kind::Choice { default, .. } | Kind::Statuses { default, .. } => json!(default),
         Kind::Flag { default } => json!(default),
         Kind::Count { default, .. } => json!(default),
         Kind::Share { default } => json!(default),

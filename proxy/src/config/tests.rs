@@ -76,5 +76,5 @@ fn a_key_that_is_left_out_has_the_default_of_the_core() {
     assert_eq!(spec.timeouts, aorta_core::timeout::Timeouts::default());
     assert_eq!(spec.dialect, aorta_core::classify::Dialect::default());
     assert!(spec.write_affinity.is_zero());
-    assert!(!spec.check_configured && !spec.fhir);
+    assert!(spec.active_health.is_none() && !spec.fhir);
 }

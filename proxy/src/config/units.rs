@@ -1,5 +1,6 @@
 //! Durations and sizes as operators write them: a whole number and its unit.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
@@ -9,6 +10,17 @@ const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 2
 pub(super) const DURATION_PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
 /// What a size looks like, for the schema.
 pub(super) const SIZE_PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
+
+/// What a range of statuses looks like, for the schema.
+pub(super) const STATUSES_PATTERN: &str = "^[2-4][0-9]{2}(-[2-4][0-9]{2})?$";
+
+/// Reads `200` or `200-299`.
+pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+    let (first, last) = (status(first)?, status(last)?);
+    (first <= last).then_some(first..=last)
+}
 
 /// Reads `250ms`, `2s`, `5m` or `1h`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -56,6 +68,15 @@ mod tests {
             ["", "2", "s", "2 s", "-2s", "1.5s", "2d", "2S", "99999999999999999999s", "9999999999999999h"]
         {
             assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_range() {
+        assert_eq!(statuses("204"), Some(204..=204));
+        assert_eq!(statuses("200-299"), Some(200..=299));
+        for wrong in ["", "-", "2xx", "299-200", "200-", "200 - 299", "+200", "99999"] {
+            assert_eq!(statuses(wrong), None, "{wrong}");
         }
     }
 

@@ -1,14 +1,13 @@
 //! One try at one upstream: connect, send, and take the answer in until it can be judged.
 
-use super::request::{BodyLength, Outgoing};
+use super::request::BodyLength;
 use super::{Call, unless_gone};
 use crate::buffers::Reservation;
 use crate::clock;
-use crate::config::{Check, PoolConfig};
+use crate::config::PoolConfig;
 use crate::intake::{self, Body, Lost};
-use crate::service::Proxy;
 use crate::shape::{self, Media};
-use crate::snapshot::{LivePool, Peer};
+use crate::snapshot::Peer;
 use aorta_core::exchange::{Attempt, Failure};
 use aorta_core::fhir_safety::Safety;
 use aorta_core::verdict::Refusal;
@@ -170,7 +169,7 @@ pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Op
     None
 }
 
-async fn session(connector: &Connector, peer: &HttpPeer) -> Option<HttpSession> {
+pub(super) async fn session(connector: &Connector, peer: &HttpPeer) -> Option<HttpSession> {
     match connector.get_http_session(peer).await {
         Ok((session, _)) => Some(session),
         Err(error) => {
@@ -310,7 +309,7 @@ fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
     config.unwrap_envelope && shape::may_be_envelope(beginning)
 }
 
-async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Failure> {
+pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Failure> {
     loop {
         upstream.read_response_header().await.map_err(|_| Failure::Broken)?;
         let head = upstream.response_header().ok_or(Failure::Broken)?;
@@ -326,14 +325,14 @@ async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Fa
 
 /// A body in pieces: one piece, the usual case, is never copied.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     one: Bytes,
     more: BytesMut,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Held {
-    fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         self.bytes += chunk.len();
         if self.one.is_empty() && self.more.is_empty() {
             self.one = chunk;
@@ -345,7 +344,7 @@ impl Held {
         self.more.extend_from_slice(&chunk);
     }
 
-    fn join(&mut self) -> Bytes {
+    pub(super) fn join(&mut self) -> Bytes {
         if self.more.is_empty() {
             std::mem::take(&mut self.one)
         } else {
@@ -371,26 +370,4 @@ impl Connection {
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
         call.proxy.connector.release_http_session(self.session, peer, Some(idle)).await;
     }
-}
-
-/// A request of the proxy's own, on a connection of its own: the status and the beginning of the body.
-pub async fn own_request(
-    proxy: &Proxy,
-    pool: &LivePool,
-    upstream: usize,
-    check: &Check,
-) -> Option<(u16, Bytes)> {
-    let config = pool.config.upstreams.get(upstream)?;
-    let peer = pool.upstreams.get(upstream)?.peers(clock::now()).next()?;
-    let mut connection = session(&proxy.connector, &peer.fresh).await?;
-    let header = Outgoing::own(&check.path).own_header(config).ok()?;
-    send(&mut connection, header, Bytes::new()).await.ok()?;
-    let status = read_head(&mut connection).await.ok()?.status.as_u16();
-    let mut body = Held::default();
-    while body.bytes < pool.config.hold_max
-        && let Some(chunk) = connection.read_response_body().await.ok()?
-    {
-        body.push(chunk);
-    }
-    Some((status, body.join()))
 }

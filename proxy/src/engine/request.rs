@@ -77,10 +77,11 @@ impl Outgoing {
     pub fn own(path: &str) -> Self {
         let accept = HeaderValue::from_static("application/fhir+json, application/json");
         let agent = HeaderValue::from_static("aorta-proxy-check");
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         Self {
             method: Method::GET,
             path: path.to_owned(),
-            query: None,
+            query: query.map(str::to_owned),
             strip: String::new(),
             fields: vec![(header::ACCEPT, accept), (header::USER_AGENT, agent)],
         }

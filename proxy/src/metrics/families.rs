@@ -77,6 +77,10 @@ families! {
         "Ejections; enforced is false in a dry run.";
     ejections_prevented: IntCounterVec = "aorta_upstream_ejections_prevented_total" ["pool", "upstream", "guard"]
         "Ejections that a guard forbade.";
+    checks: IntCounterVec = "aorta_upstream_checks_total" ["pool", "upstream", "result"]
+        "The proxy's own checks, by what they found.";
+    check_up: GaugeVec = "aorta_upstream_check_up" ["pool", "upstream"]
+        "1 while the checks that come by themselves find the upstream working; only where they are configured.";
     state: GaugeVec = "aorta_upstream_state" ["pool", "upstream", "state"]
         "1 for the state the upstream is in.";
     ejected_until: GaugeVec = "aorta_upstream_ejected_until_timestamp_seconds" ["pool", "upstream"]

@@ -54,7 +54,7 @@ fn look(metrics: &Metrics, live: &LivePool) {
         let min_healthy = spec.passive_health.min_healthy.get();
         f.min_healthy.with_label_values(&[name]).set(f64::from(min_healthy));
         for upstream in pool.upstreams() {
-            look_at(metrics, name, upstream);
+            look_at(metrics, name, upstream, pool.spec().active_health.is_some());
         }
     });
     for (upstream, config) in live.upstreams.iter().zip(&live.config.upstreams) {
@@ -64,7 +64,7 @@ fn look(metrics: &Metrics, live: &LivePool) {
     }
 }
 
-fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream) {
+fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream, checks: bool) {
     let f = &metrics.families;
     let labels = [pool, upstream.name()];
     for state in Health::NAMES {
@@ -77,6 +77,9 @@ fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream) {
     };
     f.ejected_until.with_label_values(&labels).set(until);
     f.changed.with_label_values(&labels).set(unix(upstream.changed()));
+    if checks {
+        f.check_up.with_label_values(&labels).set(f64::from(u8::from(upstream.checked().is_up())));
+    }
     f.in_flight.with_label_values(&labels).set(f64::from(upstream.in_flight()));
 }
 

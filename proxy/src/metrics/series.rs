@@ -4,6 +4,7 @@ use super::bool_name;
 use super::families::Families;
 use crate::interaction::Interaction;
 use crate::snapshot::LivePool;
+use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::Guard;
@@ -108,6 +109,9 @@ impl PoolSeries {
             }
             for kind in MASKS {
                 families.masked.with_label_values(&[name, upstream, kind]);
+            }
+            for result in CheckResult::ALL.iter().filter(|_| pool.config.check.is_some()) {
+                families.checks.with_label_values(&[name, upstream, result.name()]);
             }
         }
         let retry = |class: &Class| {

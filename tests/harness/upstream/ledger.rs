@@ -38,6 +38,12 @@ impl Seen {
         self.header(MARKER)
     }
 
+    /// It is the proxy's own check.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        self.header("user-agent") == Some("aorta-proxy-check")
+    }
+
     /// Its path without the query.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -53,7 +53,7 @@ fn spec(upstreams: usize) -> PoolSpec {
         upstreams: (0..upstreams).map(upstream).collect(),
         dialect: Dialect::ApiGateway,
         fhir: true,
-        check_configured: true,
+        active_health: Some(crate::check::ActiveHealth::default()),
         ..PoolSpec::default()
     }
 }

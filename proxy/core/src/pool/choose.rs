@@ -2,6 +2,7 @@
 
 use super::{Pool, PoolEvent, Rule};
 use crate::balance::{BalancePolicy, Candidate, Circumstances};
+use crate::outlier::EjectReason;
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
 use fastrand::Rng;
@@ -235,13 +236,19 @@ impl Pool {
     }
 
     fn open_probes(&mut self, now: Timestamp) {
-        for (index, held) in self.upstreams.iter_mut().enumerate() {
-            if let Health::Ejected { reason, until, .. } = held.health
+        for index in 0..self.upstreams.len() {
+            if let Health::Ejected { reason, until, .. } = self.upstreams[index].health
                 && now >= until
             {
-                held.enter(Health::Probing { reason, since: now, successes: 0, busy: false }, now);
-                self.events.push(PoolEvent::ProbingStarted { upstream: index });
+                self.open_probe(index, reason, now);
             }
         }
+    }
+
+    /// From now on one request at a time may try an ejected upstream.
+    pub(super) fn open_probe(&mut self, upstream: usize, reason: EjectReason, now: Timestamp) {
+        let probing = Health::Probing { reason, since: now, successes: 0, busy: false };
+        self.upstreams[upstream].enter(probing, now);
+        self.events.push(PoolEvent::ProbingStarted { upstream });
     }
 }

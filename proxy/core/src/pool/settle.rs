@@ -15,8 +15,6 @@ use std::time::Duration;
 const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 /// Longer than this no `Retry-After` is believed (the bound linkerd and Envoy use).
 const THROTTLE_PAUSE_MAX: Duration = Duration::from_secs(300);
-/// A passed check clears an upstream for this long, so that one mis-keyed client causes one check a second.
-const VERIFY_PAUSE: Duration = Duration::from_secs(1);
 /// A check whose answer never came may be asked for again after this.
 const VERIFY_LOST: Duration = Duration::from_secs(10);
 /// An ejection's length varies by this share either way, so that a fleet's probes do not come together.
@@ -33,17 +31,6 @@ pub struct Outcome {
     pub client: u64,
     /// The request writes.
     pub wrote: bool,
-}
-
-/// What the proxy's own check request found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckResult {
-    /// The upstream serves the proxy.
-    Passed,
-    /// The upstream refuses the proxy too, or answers it in another tongue as well.
-    Refused,
-    /// No answer came.
-    Failed,
 }
 
 impl Pool {
@@ -75,23 +62,6 @@ impl Pool {
             Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),
             Evidence::Suspicion => self.on_suspicion(choice.upstream, outcome.client, now, rng),
             Evidence::None => {}
-        }
-    }
-
-    /// Reports what a check found that was asked for by [`PoolEvent::VerifyWanted`].
-    pub fn verified(&mut self, upstream: usize, result: CheckResult, now: Timestamp, rng: &mut Rng) {
-        let Some(held) = self.upstreams.get_mut(upstream) else { return };
-        if !matches!(held.suspicion, Suspicion::Verifying { .. }) {
-            return;
-        }
-        held.suspicion = Suspicion::None;
-        match result {
-            CheckResult::Passed => {
-                held.suspicion = Suspicion::Cleared { until: now + VERIFY_PAUSE };
-                self.events.push(PoolEvent::EjectionPrevented { upstream, guard: Guard::Unverified });
-            }
-            CheckResult::Refused => self.eject(upstream, EjectReason::DeniedVerified, now, rng),
-            CheckResult::Failed => self.on_failure(upstream, false, now, rng),
         }
     }
 
@@ -146,7 +116,7 @@ impl Pool {
         }
     }
 
-    fn readmit(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
+    pub(super) fn readmit(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
         let alone = self.healthy() == 0;
         let held = &mut self.upstreams[upstream];
         let was_out = !held.health.in_rotation();
@@ -167,7 +137,13 @@ impl Pool {
         }
     }
 
-    fn on_failure(&mut self, upstream: usize, by_application: bool, now: Timestamp, rng: &mut Rng) {
+    pub(super) fn on_failure(
+        &mut self,
+        upstream: usize,
+        by_application: bool,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
         let policy = &self.spec.passive_health;
         let held = &mut self.upstreams[upstream];
         match &mut held.health {
@@ -196,7 +172,7 @@ impl Pool {
         if !self.spec.keeps(Rule::VerifyDenials) {
             return self.on_failure(upstream, false, now, rng);
         }
-        if self.spec.check_configured {
+        if self.spec.active_health.is_some() {
             let waiting = match held.suspicion {
                 Suspicion::Verifying { until } | Suspicion::Cleared { until } => now < until,
                 Suspicion::None | Suspicion::OneClient { .. } => false,
@@ -216,11 +192,15 @@ impl Pool {
         }
     }
 
-    fn eject(&mut self, upstream: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
+    pub(super) fn eject(&mut self, upstream: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
         if self.spec.passive_health.dry_run {
             self.upstreams[upstream].outlier.clear();
             self.events.push(PoolEvent::Ejected { upstream, reason, until: now, enforced: false });
             return;
+        }
+        let held = &mut self.upstreams[upstream];
+        if held.health == Health::Healthy {
+            held.cause = reason;
         }
         if let Some(guard) = self.guard(upstream) {
             let held = &mut self.upstreams[upstream];

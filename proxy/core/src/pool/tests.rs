@@ -1,3 +1,4 @@
+mod checks;
 mod ejection;
 mod priority;
 mod probing;
@@ -6,6 +7,7 @@ mod suspicion;
 mod throttling;
 
 use super::*;
+use crate::check::CheckResult;
 use crate::classify::Class;
 use crate::outlier::EjectReason;
 use fastrand::Rng;

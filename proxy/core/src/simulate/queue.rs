@@ -1,5 +1,7 @@
 //! What happens next: events in the order of virtual time, and among equals in the order they were set.
 
+use crate::check::CheckResult;
+use crate::pool::CheckOut;
 use crate::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -17,8 +19,12 @@ pub(super) enum Due {
     StreamEnd { id: u64, breaks: bool },
     /// A client loses patience.
     Departure { id: u64 },
-    /// The proxy's own check comes back.
-    Check { proxy: usize, upstream: usize },
+    /// The check that verifies a denial comes back.
+    Verified { proxy: usize, upstream: usize },
+    /// It is time for a proxy to check an upstream.
+    Beat { proxy: usize, upstream: usize },
+    /// Such a check comes back.
+    Checked { proxy: usize, out: CheckOut, result: CheckResult },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,7 +94,7 @@ impl Report {
                 self.close(at, request, receipt);
             }
             What::Told { event } => self.told(at, *event),
-            What::Checked { upstream, .. } => self.mark(*upstream as u64),
+            What::Verified { upstream, .. } | What::Checked { upstream, .. } => self.mark(*upstream as u64),
         }
     }
 

@@ -4,21 +4,18 @@ use super::queue::{Due, Queue};
 use super::region::Region;
 use super::report::Report;
 use super::scenario::{Request, Scenario, Sky};
-use super::weather::{Comes, FINE, Pace, Runs};
+use super::weather::{Comes, Effect, FINE, Pace, Runs};
 use super::{Step, What};
-use crate::classify::{self, Class, Evidence};
+use crate::check::{ActiveHealth, CheckResult};
+use crate::classify::Class;
 use crate::exchange::{Exchange, Failure};
-use crate::pool::{CheckResult, Pool, PoolEvent};
+use crate::pool::{CheckOut, Pool, PoolEvent};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// The proxy's own check waits this long for an answer (`active_health.timeout`).
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Live {
     proxy: usize,
@@ -49,6 +46,7 @@ pub(super) struct World<'a> {
     // measured by.
     traffic: Rng,
     weather: Rng,
+    checks: Rng,
 }
 
 impl<'a> World<'a> {
@@ -59,10 +57,12 @@ impl<'a> World<'a> {
         let (traffic, weather) = (seeds.fork(), seeds.fork());
         let mut proxy =
             || Proxy { pool: Pool::new(Arc::clone(&scenario.pool), Timestamp::ZERO), rng: seeds.fork() };
+        let proxies = (0..scenario.proxies.max(1)).map(|_| proxy()).collect();
+        let checks = seeds.fork();
         Self {
             scenario,
             watch,
-            proxies: (0..scenario.proxies.max(1)).map(|_| proxy()).collect(),
+            proxies,
             queue: Queue::default(),
             live: BTreeMap::new(),
             regions: skies.take(upstreams).map(Region::new).collect(),
@@ -70,10 +70,12 @@ impl<'a> World<'a> {
             now: Timestamp::ZERO,
             traffic,
             weather,
+            checks,
         }
     }
 
     pub(super) fn run(mut self) -> Report {
+        self.expect_beats();
         self.expect_arrival();
         while let Some((at, due)) = self.queue.pop() {
             self.sample(at);
@@ -84,7 +86,9 @@ impl<'a> World<'a> {
                 Due::Outcome { id } => self.come(id),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
-                Due::Check { proxy, upstream } => self.check(proxy, upstream),
+                Due::Verified { proxy, upstream } => self.verified(proxy, upstream),
+                Due::Beat { proxy, upstream } => self.beat(proxy, upstream),
+                Due::Checked { proxy, out, result } => self.checked(proxy, out, result),
             }
         }
         self.sample(Timestamp::FAR_FUTURE);
@@ -197,22 +201,56 @@ impl<'a> World<'a> {
         self.tell(live.proxy, What::Closed { request, receipt: &receipt, executions });
     }
 
-    fn check(&mut self, proxy: usize, upstream: usize) {
+    fn verified(&mut self, proxy: usize, upstream: usize) {
         let effect = self.regions[upstream].fate(false, self.now, &mut self.weather).effect;
-        let evidence = match effect.comes {
-            Comes::Answer(facts) => classify::classify(self.scenario.pool.dialect, &facts).evidence(),
-            Comes::Part | Comes::Failure(_) => Evidence::Failure,
-        };
-        let result = match evidence {
-            Evidence::Success => CheckResult::Passed,
-            Evidence::Suspicion => CheckResult::Refused,
-            Evidence::Failure | Evidence::AppFailure => CheckResult::Failed,
-            // A throttled check says nothing and is not reported: the core must live with a lost one.
-            Evidence::None => return,
-        };
+        let result = self.judged(effect);
+        // A check that says nothing is not reported: the core must live with a lost one.
+        if result != CheckResult::Unclear {
+            let Proxy { pool, rng } = &mut self.proxies[proxy];
+            pool.verified(upstream, result, self.now, rng);
+            self.tell(proxy, What::Verified { upstream, result });
+        }
+    }
+
+    /// Sets the first check of every upstream; a fleet's proxies do not beat in step.
+    fn expect_beats(&mut self) {
+        let Some(ActiveHealth { interval, .. }) = self.scenario.pool.active_health else { return };
+        for proxy in 0..self.proxies.len() {
+            for upstream in 0..self.regions.len() {
+                let first = self.now + interval.mul_f64(self.checks.f64());
+                self.queue.push(first, Due::Beat { proxy, upstream });
+            }
+        }
+    }
+
+    fn beat(&mut self, proxy: usize, upstream: usize) {
+        let Some(policy) = self.scenario.pool.active_health else { return };
+        let Some(out) = self.proxies[proxy].pool.begin_check(upstream) else { return };
+        let region = &mut self.regions[upstream];
+        let fate = region.fate(false, self.now, &mut self.checks);
+        let takes = region.takes(&fate, policy.timeout, &mut self.checks);
+        let result = if takes < policy.timeout { self.judged(fate.effect) } else { CheckResult::Failed };
+        let takes = takes.min(policy.timeout);
+        self.queue.push(self.now + takes, Due::Checked { proxy, out, result });
+        let pause = policy.pause(&mut self.checks).max(takes);
+        if self.now + pause < Timestamp::ZERO + self.scenario.span {
+            self.queue.push(self.now + pause, Due::Beat { proxy, upstream });
+        }
+    }
+
+    fn checked(&mut self, proxy: usize, out: CheckOut, result: CheckResult) {
         let Proxy { pool, rng } = &mut self.proxies[proxy];
-        pool.verified(upstream, result, self.now, rng);
-        self.tell(proxy, What::Checked { upstream, result });
+        pool.checked(out, result, self.now, rng);
+        self.tell(proxy, What::Checked { upstream: out.upstream, result });
+    }
+
+    fn judged(&self, effect: Effect) -> CheckResult {
+        match effect.comes {
+            Comes::Answer(facts) => {
+                CheckResult::judge(self.scenario.pool.dialect, &facts, facts.status < 300)
+            }
+            Comes::Part | Comes::Failure(_) => CheckResult::Failed,
+        }
     }
 
     /// Shows a step, then what the pool has to tell about it.
@@ -220,8 +258,9 @@ impl<'a> World<'a> {
         self.show(proxy, what);
         for event in self.proxies[proxy].pool.take_events() {
             if let PoolEvent::VerifyWanted { upstream } = event {
-                let takes = self.regions[upstream].sky().takes(&mut self.weather).min(CHECK_TIMEOUT);
-                self.queue.push(self.now + takes, Due::Check { proxy, upstream });
+                let timeout = self.scenario.pool.active_health.unwrap_or_default().timeout;
+                let takes = self.regions[upstream].sky().takes(&mut self.weather).min(timeout);
+                self.queue.push(self.now + takes, Due::Verified { proxy, upstream });
             }
             self.show(proxy, What::Told { event });
         }

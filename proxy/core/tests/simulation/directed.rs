@@ -3,6 +3,7 @@
 use crate::lawful;
 use crate::random::upstreams;
 use aorta_core::bounds::Ratio;
+use aorta_core::check::ActiveHealth;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::PoolSpec;
@@ -14,21 +15,21 @@ use aorta_core::timeout::Timeouts;
 use std::sync::Arc;
 use std::time::Duration;
 
-const fn second(seconds: u64) -> Timestamp {
+pub(crate) const fn second(seconds: u64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }
 
-fn spell(weather: Weather, from: u64, until: u64) -> Sky {
+pub(crate) fn spell(weather: Weather, from: u64, until: u64) -> Sky {
     Sky { spells: vec![Spell::new(weather, second(from), second(until))], ..Sky::default() }
 }
 
-fn regions(skies: Vec<Sky>, traffic: Traffic) -> Scenario {
+pub(crate) fn regions(skies: Vec<Sky>, traffic: Traffic) -> Scenario {
     let pool = PoolSpec {
         name: "records".to_owned(),
         upstreams: upstreams(skies.iter().map(|_| 1)),
         dialect: Dialect::ApiGateway,
         fhir: true,
-        check_configured: true,
+        active_health: Some(ActiveHealth::default()),
         ..PoolSpec::default()
     };
     Scenario { pool: Arc::new(pool), proxies: 1, traffic, skies, span: Duration::from_secs(60) }

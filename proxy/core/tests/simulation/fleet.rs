@@ -29,7 +29,6 @@ pub(crate) fn fleet(proxies: u32, seconds: u64, skies: Vec<Sky>) -> Scenario {
         upstreams: upstreams(skies.iter().map(|_| 1)),
         dialect: Dialect::ApiGateway,
         fhir: true,
-        check_configured: true,
         ..PoolSpec::default()
     };
     let traffic = Traffic { rate: f64::from(RATE), ..Traffic::default() };

@@ -2,6 +2,7 @@
 
 use aorta_core::balance::BalancePolicy;
 use aorta_core::bounds::Ratio;
+use aorta_core::check::ActiveHealth;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::PassiveHealth;
 use aorta_core::pool::PoolSpec;
@@ -55,8 +56,8 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
         balance: *rng.choice(BalancePolicy::ALL.iter()).expect("there are policies"),
         dialect: Dialect::ApiGateway,
         fhir: true,
-        check_configured: rng.bool(),
         passive_health: passive_health(rng),
+        active_health: rng.bool().then(|| active_health(rng)),
         write_affinity: if has_affinity { millis(rng, 100..5_000) } else { Duration::ZERO },
         slow_start: SlowStart { span: if rng.bool() { millis(rng, 1_000..20_000) } else { Duration::ZERO } },
         retry: retry(rng),
@@ -83,6 +84,15 @@ fn passive_health(rng: &mut Rng) -> PassiveHealth {
     let ejection = millis(rng, 500..10_000);
     let ejection_max = ejection * rng.u32(1..=6);
     PassiveHealth { ejection, ejection_max, dry_run: rng.u8(0..16) == 0, ..policy }
+}
+
+fn active_health(rng: &mut Rng) -> ActiveHealth {
+    let mut count = |range: std::ops::RangeInclusive<u32>| NonZeroU32::new(rng.u32(range)).expect("not zero");
+    let (fall, rise) = (count(1..=4), count(1..=3));
+    let interval = millis(rng, 1_000..10_000);
+    // Longer than an answer takes in fine weather: else a check that is too hasty condemns.
+    let timeout = millis(rng, 800..2_000).min(interval);
+    ActiveHealth { interval, timeout, fall, rise }
 }
 
 fn retry(rng: &mut Rng) -> RetryPolicy {

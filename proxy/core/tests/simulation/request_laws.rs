@@ -85,7 +85,7 @@ impl<'a> RequestLaws<'a> {
             What::Told { event: PoolEvent::Ejected { upstream, enforced: true, .. } } => {
                 self.ejected_at[upstream] = Some(step.at);
             }
-            What::Told { .. } | What::Checked { .. } => {}
+            What::Told { .. } | What::Verified { .. } | What::Checked { .. } => {}
         }
     }
 

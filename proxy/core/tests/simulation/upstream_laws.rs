@@ -85,7 +85,7 @@ impl<'a> UpstreamLaws<'a> {
                 self.blameless = receipt.end == End::Abandoned;
                 self.judged(request.id, false);
             }
-            What::Checked { .. } => self.blameless = false,
+            What::Verified { .. } | What::Checked { .. } => self.blameless = false,
             What::Told { event } => self.told(step.at, step.pool, event),
         }
         always(step.pool);

@@ -8,6 +8,7 @@ use super::super::units;
 use super::{Block, Text};
 use aorta_core::bounds::Ratio;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 impl<'a> Block<'a> {
@@ -155,6 +156,51 @@ impl<'a> Block<'a> {
         };
         self.problem(name, wrong, right);
         default
+    }
+
+    /// Statuses: one, a range, or a list of both.
+    pub(in crate::config) fn statuses(&self, name: &str) -> Vec<RangeInclusive<u16>> {
+        let Kind::Statuses { default, min, max } = self.key(name).kind else {
+            unreachable!("{name} is declared statuses")
+        };
+        let found = self.found(name);
+        let written = match found.node {
+            None => return units::statuses(default).into_iter().collect(),
+            Some(Node { value: Value::List(items), .. }) => items.as_slice(),
+            Some(node) => std::slice::from_ref(node),
+        };
+        let right = format!("write a status from {min} to {max}, or a range such as `{default}`");
+        if written.is_empty() {
+            self.problem(name, "is empty", right.as_str());
+        }
+        let mut ranges = Vec::new();
+        for node in written {
+            let read = match &node.value {
+                Value::Integer(number) => units::statuses(&number.to_string()).ok_or(number.to_string()),
+                Value::Text(text) => units::statuses(text).ok_or(quoted(text)),
+                value => {
+                    self.report.add(node.at, &found.path, format!("is {}", value.what()), right.as_str());
+                    continue;
+                }
+            };
+            match read {
+                Ok(range) if *range.start() >= min && *range.end() <= max => ranges.push(range),
+                Ok(range) => {
+                    let (first, last) = range.into_inner();
+                    let shown = if first == last { first.to_string() } else { format!("{first}-{last}") };
+                    self.report.add(
+                        node.at,
+                        &found.path,
+                        format!("{shown} is out of bounds"),
+                        right.as_str(),
+                    );
+                }
+                Err(shown) => {
+                    self.report.add(node.at, &found.path, format!("{shown} is no status"), right.as_str());
+                }
+            }
+        }
+        ranges
     }
 
     /// A list of texts.

@@ -172,7 +172,7 @@ static POOL: [Key; 12] = [
     live(
         "active_health",
         Kind::OptionalBlock(&ACTIVE_HEALTH),
-        "The proxy's own check, which verifies a denial; absent: none.",
+        "The proxy's own check: ejects, brings back, and verifies a denial; absent: none.",
     ),
     live(
         "write_affinity",
@@ -261,13 +261,31 @@ static PASSIVE_HEALTH: [Key; 10] = [
     live("dry_run", flag(false), "Say what would be ejected, and eject nobody."),
 ];
 
-static ACTIVE_HEALTH: [Key; 2] = [
+static ACTIVE_HEALTH: [Key; 8] = [
+    live("path", text("/metadata", "/metadata"), "Asked below the base path; where `fhir` is on, for JSON."),
     live(
-        "path",
-        text("/metadata", "/metadata"),
-        "Asked below the base path; a working upstream answers 2xx.",
+        "interval",
+        duration(secs(10), ms(100), secs(3600)),
+        "Each upstream is checked at least this often; no two proxies beat in step.",
     ),
-    live("timeout", duration(secs(2), ms(10), secs(60)), "How long its answer may take."),
+    live(
+        "timeout",
+        duration(secs(2), ms(10), secs(60)),
+        "How long its answer may take; not above `interval`.",
+    ),
+    live("fall", count(3, 1, 100), "Failed checks in a row that eject; the last healthy upstream stays."),
+    live("rise", count(2, 1, 100), "Passed checks in a row that bring back what the checks found dead."),
+    live(
+        "status",
+        Kind::Statuses { default: "200-299", min: 200, max: 499 },
+        "What a working upstream answers with.",
+    ),
+    live("header", Kind::Headers, "Headers its answer must bear with exactly this value."),
+    live(
+        "json",
+        Kind::Members,
+        "Members its JSON must hold, by path, such as `{resourceType: CapabilityStatement}`.",
+    ),
 ];
 
 static RETRY: [Key; 10] = [

@@ -2,8 +2,8 @@
 
 use crate::config::block::{Block, Text};
 use crate::config::problem::{Report, quoted};
-use crate::config::raw::Node;
-use http::HeaderName;
+use crate::config::raw::{Node, Value};
+use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -61,6 +61,25 @@ pub(in crate::config) fn header_names<'a>(
                 report.add(written.at, &written.path, wrong, "keep one of them");
             }
             None => headers.push((written, name, node)),
+        }
+    }
+    headers
+}
+
+/// The headers at a key with the values they must have.
+pub(super) fn exact_headers(block: &Block<'_>, key: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (written, name, node) in header_names(block, key) {
+        let (report, path) = (block.report(), &written.path);
+        match &node.value {
+            Value::Text(text) => match HeaderValue::from_str(text) {
+                Ok(value) => headers.push((name, value)),
+                Err(_) => report.add(node.at, path, "is no header value", "write visible ASCII characters"),
+            },
+            value => {
+                let right = "write the exact value as text, in quotes if it is a number";
+                report.add(node.at, path, format!("is {}", value.what()), right);
+            }
         }
     }
     headers

@@ -1,13 +1,13 @@
 //! Pools: what the core decides by, and what the adapter needs beside it.
 
 use super::balance::balance;
+use super::check::active_health;
 use super::names::check_name;
 use super::upstream::upstreams;
-use super::url::check_path;
 use crate::config::block::{Block, Text};
 use crate::config::outside::Outside;
 use crate::config::units::show_duration;
-use crate::config::{Check, PoolConfig, Reveal};
+use crate::config::{PoolConfig, Reveal};
 use aorta_core::bounds::Ratio;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::PassiveHealth;
@@ -39,7 +39,8 @@ pub(super) fn pools(root: &Block<'_>, outside: &Outside<'_>) -> Vec<PoolConfig> 
 fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig {
     let (balance, hash_key) = balance(block);
     let (specs, upstreams): (Vec<_>, Vec<_>) = upstreams(block, outside).into_iter().unzip();
-    let check = block.optional_block("active_health").map(|block| active_health(&block));
+    let active_health = block.optional_block("active_health").map(|block| active_health(&block));
+    let (active_health, check) = active_health.unzip();
     let retry = block.block("retry");
     let write_affinity = write_affinity(block, &specs);
     let passive_health = passive_health(&block.block("passive_health"), specs.len());
@@ -49,8 +50,8 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         balance,
         dialect: if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http },
         fhir: block.flag("fhir"),
-        check_configured: check.is_some(),
         passive_health,
+        active_health,
         write_affinity,
         slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
@@ -106,21 +107,6 @@ fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {
     }
 }
 
-fn active_health(block: &Block<'_>) -> Check {
-    let path = block.text("path").map_or("/", |path| path.text);
-    let (plain, _query) = path.split_once('?').unwrap_or((path, ""));
-    let good = if plain.is_empty() { Err("does not start with `/`") } else { check_path(plain) };
-    if let Err(wrong) = good.and_then(|()| check_query(path)) {
-        block.problem("path", wrong, "write a path such as `/metadata`");
-    }
-    Check { path: path.to_owned(), timeout: block.duration("timeout") }
-}
-
-fn check_query(path: &str) -> Result<(), &'static str> {
-    let good = !path.contains('#') && http::uri::PathAndQuery::try_from(path).is_ok();
-    if good { Ok(()) } else { Err("holds a character that must be percent-encoded") }
-}
-
 fn retry_policy(block: &Block<'_>) -> RetryPolicy {
     let attempts_max = block.count("attempts_max");
     let ambiguous = block.count("attempts_max_ambiguous");
@@ -155,7 +141,7 @@ fn timeouts(block: &Block<'_>) -> Timeouts {
 
 /// Two times of which the first lies within the second. Written so, it is a mistake if it does not; a default
 /// gives way to what was written.
-fn nested(block: &Block<'_>, inner: &str, outer: &str) -> (Duration, Duration) {
+pub(super) fn nested(block: &Block<'_>, inner: &str, outer: &str) -> (Duration, Duration) {
     let (within, limit) = (block.duration(inner), block.duration(outer));
     if within > limit && block.has(inner) {
         let wrong = format!("{} is longer than {outer} ({})", show_duration(within), show_duration(limit));

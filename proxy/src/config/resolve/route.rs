@@ -1,14 +1,13 @@
 //! Routes: what they match, and the pool behind them.
 
-use super::names::{Taken, header_names, is_host, unique_name};
+use super::names::{Taken, exact_headers, is_host, unique_name};
 use super::url::check_path;
 use crate::config::block::Block;
 use crate::config::nearest::nearest;
 use crate::config::problem::quoted;
-use crate::config::raw::Value;
 use crate::config::{PoolConfig, RouteSettings};
 use aorta_core::route::{HostMatch, PathPrefix, Route, RouteMatch, RouteTable};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use std::collections::HashMap;
 
 /// The table, and the settings in its order.
@@ -70,7 +69,7 @@ fn route_match(block: &Block<'_>) -> Option<RouteMatch> {
     let methods =
         block.words("methods").into_iter().filter_map(|word| Method::from_bytes(word.as_bytes()).ok());
     let methods = methods.collect();
-    let headers = headers(block);
+    let headers = exact_headers(block, "headers");
     Some(RouteMatch { host: host?, path_prefix: path_prefix?, methods, headers })
 }
 
@@ -105,22 +104,4 @@ fn strip_prefix(block: &Block<'_>, match_prefix: Option<&str>) -> String {
         }
     }
     prefix.to_owned()
-}
-
-fn headers(block: &Block<'_>) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
-    for (written, name, node) in header_names(block, "headers") {
-        let (report, path) = (block.report(), &written.path);
-        match &node.value {
-            Value::Text(text) => match HeaderValue::from_str(text) {
-                Ok(value) => headers.push((name, value)),
-                Err(_) => report.add(node.at, path, "is no header value", "write visible ASCII characters"),
-            },
-            value => {
-                let right = "write the exact value as text, in quotes if it is a number";
-                report.add(node.at, path, format!("is {}", value.what()), right);
-            }
-        }
-    }
-    headers
 }

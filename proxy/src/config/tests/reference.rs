@@ -86,14 +86,14 @@ fn default(key: &Key) -> String {
         _ if key.required() => return "*required*".to_owned(),
         Kind::Text { need: Need::Default(""), .. } => return "empty".to_owned(),
         Kind::Text { need: Need::Default(text), .. } => text.to_owned(),
-        Kind::Choice { default, .. } => default.to_owned(),
+        Kind::Choice { default, .. } | Kind::Statuses { default, .. } => default.to_owned(),
         Kind::Flag { default } => default.to_string(),
         Kind::Count { default, .. } => default.to_string(),
         Kind::Share { default } => default.to_string(),
         Kind::Duration { default, .. } => show_duration(default),
         Kind::Size { default, .. } => show_size(default),
         Kind::WordOr(words, _) => words[0].to_owned(),
-        Kind::Texts { .. } | Kind::Words { .. } | Kind::Headers | Kind::SecretHeaders => {
+        Kind::Texts { .. } | Kind::Words { .. } | Kind::Headers | Kind::SecretHeaders | Kind::Members => {
             return "none".to_owned();
         }
         Kind::Text { .. } | Kind::OptionalBlock(_) | Kind::OptionalBlocks(_) => return "absent".to_owned(),
@@ -114,7 +114,9 @@ fn bounds(kind: &Kind) -> String {
         Kind::Size { min, max, .. } => format!("{} to {}", show_size(*min), show_size(*max)),
         Kind::Texts { like } => format!("a list such as `[\"{like}\"]`"),
         Kind::Words { words } => format!("any of {}", list(words)),
+        Kind::Statuses { min, max, .. } => format!("a status, a range or a list of them, {min} to {max}"),
         Kind::Headers => "names and values".to_owned(),
+        Kind::Members => "paths and values".to_owned(),
         Kind::SecretHeaders => "names and `{file: F}`, `{env: V}` or text".to_owned(),
         Kind::WordOr(words, _) => format!("{}, or a block", list(words)),
         Kind::Block(_) | Kind::OptionalBlock(_) => "a block".to_owned(),

@@ -1,6 +1,7 @@
 //! What must fit together: names, addresses, routes, pools, buffers.
 
 use super::{GOOD, check, good, pool_with};
+use aorta_core::check::ActiveHealth;
 
 #[test]
 fn write_affinity_wants_a_data_domain() {
@@ -119,12 +120,58 @@ fn a_check_is_configured_when_its_block_stands() {
     assert!(good(GOOD).pools[0].check.is_none());
     let config = good(&pool_with("    active_health: {}\n"));
     let check_request = config.pools[0].check.clone().unwrap();
-    assert_eq!((check_request.path.as_str(), check_request.timeout.as_secs()), ("/metadata", 2));
-    assert!(config.pools[0].spec.check_configured);
+    assert_eq!((check_request.path.as_str(), &check_request.statuses[..]), ("/metadata", &[200..=299][..]));
+    assert_eq!(config.pools[0].spec.active_health, Some(ActiveHealth::default()));
     check(
         &pool_with("    active_health: {path: 'metadata x'}\n"),
         &[
             "10:27: pools.records.active_health.path: does not start with `/`; write a path such as `/metadata`",
+        ],
+    );
+}
+
+#[test]
+fn a_check_says_what_a_working_upstream_answers() {
+    let config = good(&pool_with(
+        "    active_health: {path: '/metadata?mode=full', status: [200, 203-204], header: {x-region: east}, \
+         json: {resourceType: CapabilityStatement, rest.0.mode: server, experimental: false, n: 4}}\n",
+    ));
+    let check_request = config.pools[0].check.clone().unwrap();
+    assert_eq!(check_request.statuses, [200..=200, 203..=204]);
+    assert_eq!(check_request.headers.len(), 1);
+    let members: Vec<_> =
+        check_request.members.iter().map(|(path, value)| format!("{path}={value}")).collect();
+    assert_eq!(
+        members,
+        ["resourceType=\"CapabilityStatement\"", "rest.0.mode=\"server\"", "experimental=false", "n=4"]
+    );
+    let config = good(&pool_with("    active_health: {interval: 1s}\n"));
+    assert_eq!(config.pools[0].spec.active_health.unwrap().timeout.as_secs(), 1, "a default gives way");
+}
+
+#[test]
+fn a_check_that_nothing_could_pass_is_a_mistake() {
+    check(
+        &pool_with(
+            "    active_health: {timeout: 20s, status: [600, 2xx, true, 299-200], header: {x y: a}, \
+             json: {a..b: 1, c: 1.5, d: [x]}, fall: 0}\n",
+        ),
+        &[
+            "10:30: pools.records.active_health.timeout: 20s is longer than interval (10s); write less, or raise interval",
+            "10:44: pools.records.active_health.status: 600 is out of bounds; \
+             write a status from 200 to 499, or a range such as `200-299`",
+            "10:49: pools.records.active_health.status: `2xx` is no status; \
+             write a status from 200 to 499, or a range such as `200-299`",
+            "10:54: pools.records.active_health.status: is true or false; \
+             write a status from 200 to 499, or a range such as `200-299`",
+            "10:60: pools.records.active_health.status: `299-200` is no status; \
+             write a status from 200 to 499, or a range such as `200-299`",
+            "10:79: pools.records.active_health.header.`x y`: `x y` is no header name; write letters, digits and `-`",
+            "10:95: pools.records.active_health.json.a..b: is no path of a member; \
+             write names with a dot between, such as `software.name`",
+            "10:107: pools.records.active_health.json.c: is a number; write text, a whole number, true or false",
+            "10:112: pools.records.active_health.json.d: is a list; write text, a whole number, true or false",
+            "10:127: pools.records.active_health.fall: 0 is out of bounds; write a whole number from 1 to 100",
         ],
     );
 }

@@ -1,10 +1,11 @@
 //! Denials that may be the client's own fault.
 
 use super::*;
+use crate::check::ActiveHealth;
 use crate::upstream::Suspicion;
 
 fn checked() -> Yard {
-    Yard::with(2, |spec| spec.check_configured = true)
+    Yard::with(2, |spec| spec.active_health = Some(ActiveHealth::default()))
 }
 
 fn denied(yard: &mut Yard, client: u64, times: usize) {
@@ -32,17 +33,17 @@ fn a_denial_asks_for_the_proxys_own_check_once() {
 #[test]
 fn a_passed_check_ejects_nobody_and_is_not_repeated_for_a_second() {
     let mut yard = checked();
-    denied(&mut yard, 1, 5);
-    let _ = yard.events();
-    verified(&mut yard, CheckResult::Passed);
-    let prevented = PoolEvent::EjectionPrevented { upstream: 0, guard: Guard::Unverified };
-    assert_eq!(yard.events(), [prevented]);
-    denied(&mut yard, 1, 5);
-    denied(&mut yard, 2, 5);
-    assert_eq!((yard.events(), yard.names()), (vec![], vec!["healthy", "healthy"]));
-    yard.now = yard.now + seconds(1);
-    denied(&mut yard, 1, 5);
-    assert_eq!(yard.events(), [WANTED]);
+    for nothing_confirms in [CheckResult::Passed, CheckResult::Unexpected, CheckResult::Unclear] {
+        denied(&mut yard, 1, 5);
+        assert_eq!(yard.events(), [WANTED]);
+        verified(&mut yard, nothing_confirms);
+        let prevented = PoolEvent::EjectionPrevented { upstream: 0, guard: Guard::Unverified };
+        assert_eq!(yard.events(), [prevented]);
+        denied(&mut yard, 1, 5);
+        denied(&mut yard, 2, 5);
+        assert_eq!((yard.events(), yard.names()), (vec![], vec!["healthy", "healthy"]));
+        yard.now = yard.now + seconds(1);
+    }
 }
 
 #[test]
@@ -121,8 +122,8 @@ fn a_dry_run_tells_of_denied_clients_once_for_each_pair() {
 
 #[test]
 fn a_client_with_a_bad_key_does_not_fail_a_probe() {
-    for check_configured in [true, false] {
-        let mut yard = Yard::with(2, |spec| spec.check_configured = check_configured);
+    for active_health in [Some(ActiveHealth::default()), None] {
+        let mut yard = Yard::with(2, |spec| spec.active_health = active_health);
         yard.eject(0);
         yard.wait_out(0);
         for _ in 0..20 {

@@ -1,0 +1,88 @@
+//! What must hold for the proxy's own checks. Written from the design's sentences, not from the code it judges.
+
+use aorta_core::check::CheckResult;
+use aorta_core::outlier::EjectReason;
+use aorta_core::pool::PoolEvent;
+use aorta_core::simulate::scenario::Scenario;
+use aorta_core::simulate::{Step, What};
+use aorta_core::upstream::Health;
+
+/// What the laws remember of one upstream.
+#[derive(Clone, Default)]
+struct Memory {
+    /// Checks in a row that failed, and that passed; one that says nothing is none.
+    failed: u32,
+    passed: u32,
+    /// What first condemned it since it was last healthy.
+    cause: Option<EjectReason>,
+}
+
+pub(crate) struct CheckLaws<'a> {
+    scenario: &'a Scenario,
+    memories: Vec<Memory>,
+    /// The check that the last step was.
+    checked: Option<(usize, CheckResult)>,
+}
+
+impl<'a> CheckLaws<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let memories = vec![Memory::default(); scenario.pool.upstreams.len()];
+        Self { scenario, memories, checked: None }
+    }
+
+    pub(crate) fn watch(&mut self, step: &Step<'_>) {
+        match step.what {
+            What::Told { event } => self.told(event),
+            What::Checked { upstream, result } => {
+                self.checked = Some((upstream, result));
+                let memory = &mut self.memories[upstream];
+                match result {
+                    CheckResult::Unclear => {}
+                    CheckResult::Passed => (memory.failed, memory.passed) = (0, memory.passed + 1),
+                    _ => (memory.failed, memory.passed) = (memory.failed + 1, 0),
+                }
+            }
+            _ => self.checked = None,
+        }
+        for (memory, held) in self.memories.iter_mut().zip(step.pool.upstreams()) {
+            match held.health() {
+                Health::Healthy => memory.cause = None,
+                Health::Degraded { reason, .. } | Health::Ejected { reason, .. } => {
+                    memory.cause.get_or_insert(reason);
+                }
+                Health::Probing { .. } => {}
+            }
+        }
+    }
+
+    fn told(&self, event: PoolEvent) {
+        match event {
+            PoolEvent::Ejected { upstream, reason: EjectReason::CheckFailed, .. } => {
+                let policy = self.scenario.pool.active_health.expect("nobody checks by itself unasked");
+                let memory = &self.memories[upstream];
+                let enough = memory.failed >= policy.fall.get();
+                assert!(enough || memory.cause.is_some(), "ejected after {} failed checks", memory.failed);
+            }
+            PoolEvent::Readmitted { upstream } if self.is_after_a_check_of(upstream) => {
+                let rise = self.scenario.pool.active_health.map_or(0, |policy| policy.rise.get());
+                let memory = &self.memories[upstream];
+                assert!(memory.passed >= rise, "readmitted after {} passed checks", memory.passed);
+                assert!(memory.cause.is_none_or(checks_can_tell), "a check excused {:?}", memory.cause);
+            }
+            PoolEvent::ProbingStarted { upstream } if self.is_after_a_check_of(upstream) => {
+                let cause = self.memories[upstream].cause;
+                assert!(cause.is_none_or(checks_can_tell), "a check ended the wait after {cause:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn is_after_a_check_of(&self, upstream: usize) -> bool {
+        self.checked.is_some_and(|(checked, _)| checked == upstream)
+    }
+}
+
+/// The application's failures are not the checks' to forgive.
+fn checks_can_tell(cause: EjectReason) -> bool {
+    !matches!(cause, EjectReason::ConsecutiveAppFailures | EjectReason::SuccessRate)
+}

@@ -1,0 +1,45 @@
+//! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
+
+use super::attempt::{Held, read_head, send, session};
+use super::request::Outgoing;
+use crate::buffers::Reservation;
+use crate::clock;
+use crate::config::Check;
+use crate::service::Proxy;
+use crate::snapshot::LivePool;
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+
+/// An answer to a request of the proxy's own.
+pub struct OwnAnswer {
+    /// Its head.
+    pub head: Box<ResponseHeader>,
+    /// Its body, or the beginning of one that is too large.
+    pub body: Bytes,
+    /// That is all of it.
+    pub whole: bool,
+    _reservation: Reservation,
+}
+
+/// A request of the proxy's own, on a connection of its own.
+pub async fn own_request(
+    proxy: &Proxy,
+    pool: &LivePool,
+    upstream: usize,
+    check: &Check,
+    body_max: usize,
+) -> Option<OwnAnswer> {
+    let config = pool.config.upstreams.get(upstream)?;
+    let peer = pool.upstreams.get(upstream)?.peers(clock::now()).next()?;
+    let mut connection = session(&proxy.connector, &peer.own).await?;
+    let header = Outgoing::own(&check.path).own_header(config).ok()?;
+    send(&mut connection, header, Bytes::new()).await.ok()?;
+    let head = read_head(&mut connection).await.ok()?;
+    let (mut body, mut whole) = (Held::default(), true);
+    let mut reservation = proxy.buffers.reservation();
+    while whole && let Some(chunk) = connection.read_response_body().await.ok()? {
+        whole = reservation.grow(chunk.len()) && body.bytes + chunk.len() <= body_max;
+        body.push(chunk);
+    }
+    Some(OwnAnswer { head, body: body.join(), whole, _reservation: reservation })
+}
