@@ -7,7 +7,8 @@
 //! 2. [`door`] is one listener and bounds what a client may use; [`service`] is the walk of one request:
 //!    [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
 //! 3. [`engine`] makes the attempts on Pingora's upstream connector; [`headers`] are the header rules,
-//!    [`shape`] looks into held answers, [`refusal`] words Aorta's own answers.
+//!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`refusal`] words
+//!    Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`] and [`access_log`]; [`interaction`] names what it did in FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
@@ -27,6 +28,7 @@ pub mod head;
 pub mod headers;
 pub mod intake;
 pub mod interaction;
+pub mod links;
 pub mod metrics;
 pub mod path;
 pub mod record;
