@@ -26,6 +26,7 @@ pub use schema::{scenario_schema, schema};
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
+use aorta_core::verdict::Refusal;
 use http::{HeaderName, HeaderValue};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
@@ -133,6 +134,8 @@ pub struct PoolConfig {
     pub hash_key: Option<HashKey>,
     /// A Lambda envelope becomes the response it carries.
     pub unwrap_envelope: bool,
+    /// What marks a page link of each upstream; empty where any upstream continues what another began.
+    pub page_marks: Vec<String>,
     /// What `x-aorta-upstream` tells the client.
     pub reveal_upstream: Reveal,
     /// The proxy's own check request.
@@ -141,6 +144,19 @@ pub struct PoolConfig {
     pub replay_body_max: usize,
     /// Answers are held until complete or until this many bytes.
     pub hold_max: usize,
+}
+
+impl PoolConfig {
+    /// The upstream that made the link with this mark; none where any upstream continues what another began.
+    ///
+    /// # Errors
+    /// When no upstream of this pool made it, or none that is still there.
+    pub fn page_maker(&self, mark: &str) -> Result<Option<usize>, Refusal> {
+        if self.page_marks.is_empty() {
+            return Ok(None);
+        }
+        self.page_marks.iter().position(|own| own == mark).map(Some).ok_or(Refusal::PageGone)
+    }
 }
 
 /// The part of a request that a hashing policy hashes it by.

@@ -6,6 +6,7 @@
 mod attempt;
 mod commit;
 mod confirm;
+mod outlet;
 mod own;
 mod request;
 
@@ -14,6 +15,7 @@ pub use request::{Origin, Outgoing};
 
 use crate::clock;
 use crate::intake::Body;
+use crate::links::ClientSide;
 use crate::record::Visit;
 use crate::service::Proxy;
 use crate::shape;
@@ -21,6 +23,7 @@ use crate::snapshot::LivePool;
 use crate::translate;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::exchange::{Attempt, Exchange, Terms};
+use aorta_core::fhir_safety::Errand;
 use aorta_core::pool::Pool;
 use aorta_core::receipt::Receipt;
 use aorta_core::time::Timestamp;
@@ -44,6 +47,10 @@ pub struct Call<'a> {
     pub terms: Terms,
     /// The client expects FHIR.
     pub fhir_expected: bool,
+    /// What it is sent for.
+    pub errand: Errand,
+    /// The base that the client knows.
+    pub client: ClientSide<'a>,
 }
 
 /// How the loop ended.

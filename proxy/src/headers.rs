@@ -25,6 +25,7 @@ fn is_ours(name: &HeaderName) -> bool {
             "x-forwarded-for"
                 | "x-forwarded-proto"
                 | "x-forwarded-host"
+                | "x-forwarded-prefix"
                 | "x-request-id"
                 | "x-request-deadline"
                 | "traceparent"

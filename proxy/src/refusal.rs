@@ -53,6 +53,7 @@ const fn external(refusal: Refusal) -> &'static str {
             "No endpoint answered in time. The request may or may not have been carried out."
         }
         Refusal::DeadlinePassed => "The deadline that came with the request has passed.",
+        Refusal::PageGone => "The endpoint that holds this search is out. Begin the search anew.",
         Refusal::UnknownAtGateway => "The endpoints know no such path or method.",
         Refusal::BadPath => "The path is not absolute, climbs, or hides a separator in its encoding.",
         Refusal::BadRequest => "The request is malformed or contradicts itself.",
@@ -69,7 +70,7 @@ const fn external(refusal: Refusal) -> &'static str {
 
 const fn issue_type(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::NoRoute | Refusal::UnknownAtGateway => "not-found",
+        Refusal::NoRoute | Refusal::UnknownAtGateway | Refusal::PageGone => "not-found",
         Refusal::NoUpstream | Refusal::Unreachable | Refusal::BadAnswer => "transient",
         Refusal::TimedOut | Refusal::DeadlinePassed | Refusal::ClientTooSlow => "timeout",
         Refusal::BadPath | Refusal::BadRequest => "structure",

@@ -6,6 +6,7 @@ use crate::config::Limits;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::intake::{self, Lost};
 use crate::interaction::Interaction;
+use crate::links::{ClientSide, page};
 use crate::metrics::Metrics;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
@@ -13,6 +14,7 @@ use crate::snapshot::{LivePool, Snapshot};
 use crate::{check, head, headers, path, translate};
 use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
+use aorta_core::fhir_safety::{Errand, Safety};
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::route::RouteFacts;
@@ -151,10 +153,16 @@ impl Proxy {
             Interaction::of(&head.method, path.strip_prefix(strip).unwrap_or(path))
         });
         let client = client_address(session);
+        let paged = head.uri.query().filter(|_| spec.fhir).and_then(page::take);
+        let page = paged.as_ref().map(|(_, mark)| pool.config.page_maker(mark)).transpose()?;
         let origin = Origin {
             client,
             tls,
             host: asked.unwrap_or_default(),
+            query: match &paged {
+                Some((rest, _)) => Some(rest.as_str()).filter(|rest| !rest.is_empty()),
+                None => head.uri.query(),
+            },
             request_id: &visit.request_id,
             traceparent: self.traceparent(&head.headers),
             judged: spec.fhir || spec.dialect == Dialect::ApiGateway,
@@ -163,14 +171,20 @@ impl Proxy {
         let safety = translate::safety(spec, &head.method, head.uri.path(), |name| outgoing.field(name));
         let fhir_expected = translate::expects_fhir(spec, &head.uri, &head.headers);
         let key = pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client));
+        let errand = Errand::of(&head.method, head.uri.path().strip_prefix(strip).unwrap_or_default());
+        let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
+        let client_side = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
+        let page = page.flatten().filter(|_| safety == Safety::Safe);
         let client = translate::client(&head.headers, client);
         let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;
         let call = Call {
             proxy: self,
             pool,
             outgoing: &outgoing,
-            terms: Terms { safety, client, key, replayable: body.whole, deadline },
+            terms: Terms { safety, client, key, replayable: body.whole, deadline, page },
             fhir_expected,
+            errand,
+            client: client_side,
         };
         Ok(engine::run(&call, session, &mut body, visit).await)
     }

@@ -32,6 +32,8 @@ mod install; // make install: systemd takes the units, an edited configuration s
 #[cfg(test)]
 mod kubernetes; // every manifest is used and true to the programs
 #[cfg(test)]
+mod links; // an upstream's links lead back through the proxy, and nothing else changes
+#[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
 mod privacy; // no patient data in any log, metric or error

@@ -90,6 +90,37 @@ async fn one_create_makes_one_record_whatever_the_regions_refuse() {
 }
 
 #[tokio::test]
+async fn every_link_of_a_search_is_one_that_the_client_can_follow() {
+    let house = House::start().await;
+    let mut client = Client::new(house.proxy.target());
+    for number in 0..5 {
+        let patient = json!({"resourceType": "Patient", "name": [{"family": format!("Pager{number}")}]});
+        let created = client.post("/Patient", patient.to_string()).await;
+        assert!(
+            created.header("location").starts_with("http://aorta.test/Patient/"),
+            "{:?}",
+            created.headers
+        );
+    }
+    let (mut path, mut found) = ("/Patient?name=pager&_count=2".to_owned(), 0);
+    for _ in 0..3 {
+        let page = client.get(&path).await;
+        let bundle = page.json();
+        let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+        found += entries.len();
+        let urls = entries.iter().map(|entry| &entry["fullUrl"]);
+        for url in urls.chain(bundle["link"].as_array().into_iter().flatten().map(|link| &link["url"])) {
+            let url = url.as_str().unwrap_or_default();
+            assert!(url.starts_with("http://aorta.test/Patient"), "{url}");
+        }
+        let links = bundle["link"].as_array().cloned().unwrap_or_default();
+        let Some(next) = links.iter().find(|link| link["relation"] == "next") else { break };
+        path = next["url"].as_str().unwrap_or_default().replace("http://aorta.test", "");
+    }
+    assert_eq!(found, 5);
+}
+
+#[tokio::test]
 async fn the_viewer_shows_what_the_regions_hold() {
     let house = House::start().await;
     let mut browserless = Client::new(house.viewer_target());

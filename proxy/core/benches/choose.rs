@@ -41,7 +41,7 @@ fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
 
 fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
     let key = Some(now.as_micros());
-    let terms = Terms { safety: Safety::Safe, client: 1, key, replayable: true, deadline: None };
+    let terms = Terms { safety: Safety::Safe, client: 1, key, replayable: true, deadline: None, page: None };
     let facts = AnswerFacts {
         status: 200,
         error_type: None,

@@ -13,6 +13,10 @@
 //! The adapter calls [`Exchange::choose`], does what it says, reports what happened, and obeys the
 //! [`Verdict`]. There is one way back, and only this file takes it.
 
+mod failure;
+
+pub use failure::Failure;
+
 use crate::classify::{self, AnswerFacts, Class, Repeat};
 use crate::fhir_safety::Safety;
 use crate::pool::{Choice, Outcome, Pool, Rule, Tier, Wish};
@@ -36,6 +40,8 @@ pub struct Terms {
     pub replayable: bool,
     /// When the client itself gives up; none when it did not say. It can only shorten the pool's time.
     pub deadline: Option<Timestamp>,
+    /// It follows a link that this upstream made, so only those who know the page are asked.
+    pub page: Option<usize>,
 }
 
 /// The next thing to do: one try at one upstream.
@@ -53,35 +59,6 @@ pub struct Attempt {
     pub connect: Duration,
     /// It borrows the request to find out whether an ejected upstream is back.
     pub probe: bool,
-}
-
-/// An attempt that brought no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// DNS, connect or TLS failed, or the connection broke before a request byte left.
-    Unsent,
-    /// Reset, truncation or garbage after request bytes left.
-    Broken,
-    /// No answer within the attempt's time.
-    TimedOut,
-}
-
-impl Failure {
-    const fn class(self) -> Class {
-        match self {
-            Self::Unsent => Class::Unsent,
-            Self::Broken => Class::Broken,
-            Self::TimedOut => Class::TimedOut,
-        }
-    }
-
-    const fn refusal(self) -> Refusal {
-        match self {
-            Self::Unsent => Refusal::Unreachable,
-            Self::Broken => Refusal::BadAnswer,
-            Self::TimedOut => Refusal::TimedOut,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,12 +129,14 @@ impl Exchange {
             key: self.terms.key,
             inside: self.inside(pool),
             reader: reads.then_some(self.terms.client),
+            page: self.terms.page,
         };
         let choice = match self.phase {
             Phase::Choosing => pool.choose(wish, now, rng),
             _ => None,
         };
-        let Some(choice) = choice else { return Err(self.refuse(Refusal::NoUpstream)) };
+        let nobody = if self.terms.page.is_some() { Refusal::PageGone } else { Refusal::NoUpstream };
+        let Some(choice) = choice else { return Err(self.refuse(nobody)) };
         self.phase = Phase::Attempting(choice);
         self.attempts.push(AttemptRecord {
             upstream: choice.upstream,
@@ -359,7 +338,10 @@ impl Exchange {
 
     fn retry(&mut self, pool: &mut Pool, class: Class, now: Timestamp, rng: &mut Rng) -> Option<Verdict> {
         let policy = pool.spec().retry;
-        let others = pool.has_untried(self.attempts.upstreams(), self.inside(pool));
+        let others = match self.terms.page {
+            Some(maker) => pool.has_untried_page(self.attempts.upstreams(), maker),
+            None => pool.has_untried(self.attempts.upstreams(), self.inside(pool)),
+        };
         let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         let not_before =
             if class == Class::Unsent && others { now } else { now + policy.backoff.wait(failures, rng) };

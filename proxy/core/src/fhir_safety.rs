@@ -1,7 +1,11 @@
-//! Which request may be repeated, and when. All that the core knows of FHIR is in this file.
+//! Which request may be repeated, and when. All that the core knows of FHIR is in this module.
 //!
 //! Sources: RFC 9110 section 9.2 (safe and idempotent methods), FHIR R4 "RESTful API" (conditional create,
 //! version-aware update, search by POST, operations).
+
+mod errand;
+
+pub use errand::Errand;
 
 use http::Method;
 

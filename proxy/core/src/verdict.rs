@@ -31,6 +31,8 @@ pub enum Refusal {
     TimedOut,
     /// The client's own deadline had passed before anybody could be asked.
     DeadlinePassed,
+    /// The page belongs to a search that only upstreams know which are out.
+    PageGone,
     /// The gateways know no such path or method (API Gateway: missing authentication token).
     UnknownAtGateway,
     /// The path could leave the upstream's base path, or is no path.
@@ -53,13 +55,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoRoute,
         Self::NoUpstream,
         Self::Unreachable,
         Self::BadAnswer,
         Self::TimedOut,
         Self::DeadlinePassed,
+        Self::PageGone,
         Self::UnknownAtGateway,
         Self::BadPath,
         Self::BadRequest,
@@ -79,6 +82,7 @@ impl Refusal {
             Self::NoRoute | Self::UnknownAtGateway => 404,
             Self::MethodNotAllowed => 405,
             Self::ClientTooSlow => 408,
+            Self::PageGone => 410,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::HeaderTooLarge => 431,
@@ -98,6 +102,7 @@ impl Refusal {
             Self::BadAnswer => "bad_answer",
             Self::TimedOut => "timed_out",
             Self::DeadlinePassed => "deadline_passed",
+            Self::PageGone => "page_gone",
             Self::UnknownAtGateway => "unknown_at_gateway",
             Self::BadPath => "bad_path",
             Self::BadRequest => "bad_request",

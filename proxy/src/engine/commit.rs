@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::attempt::{Answer, Connection};
+use super::outlet::Outlet;
 use crate::config::Reveal;
 use crate::headers;
 use crate::record::Visit;
@@ -32,7 +33,8 @@ pub(super) async fn deliver(
     if call.pool.config.unwrap_envelope && matches!(facts.body, BodyFacts::Envelope { .. }) {
         open_envelope(&mut answer);
     }
-    let Some(head) = head(call, session, &answer, visit) else { return Delivery::UpstreamBroke };
+    let mut outlet = Outlet::open(call, visit.upstream, &mut answer);
+    let Some(head) = head(call, session, &answer, &outlet, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
     let pause_max = call.pool.config.spec.timeouts.idle;
@@ -49,7 +51,7 @@ pub(super) async fn deliver(
     }
     match rest {
         None => Delivery::Done,
-        Some(connection) => stream(call, session, connection, visit).await,
+        Some(connection) => stream(call, session, connection, &mut outlet, visit).await,
     }
 }
 
@@ -58,6 +60,7 @@ async fn stream(
     call: &Call<'_>,
     session: &mut ServerSession,
     mut connection: Connection,
+    outlet: &mut Outlet<'_>,
     visit: &mut Visit,
 ) -> Delivery {
     let pause_max = call.pool.config.spec.timeouts.idle;
@@ -71,13 +74,20 @@ async fn stream(
         };
         let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
         let Some(chunk) = chunk else { break };
+        let chunk = outlet.pass(chunk);
+        // An empty piece would be written as the last chunk, and end the body early.
+        if chunk.is_empty() {
+            continue;
+        }
         visit.sent += chunk.len();
         if !matches!(timeout(pause_max, session.write_response_body(chunk, false)).await, Ok(Ok(()))) {
             return Delivery::ClientGone;
         }
     }
     connection.release(call).await;
-    match timeout(pause_max, session.write_response_body(Bytes::new(), true)).await {
+    let end = outlet.end();
+    visit.sent += end.len();
+    match timeout(pause_max, session.write_response_body(end, true)).await {
         Ok(Ok(())) => Delivery::Done,
         _ => Delivery::ClientGone,
     }
@@ -108,6 +118,7 @@ fn head(
     call: &Call<'_>,
     session: &ServerSession,
     answer: &Answer,
+    outlet: &Outlet<'_>,
     visit: &Visit,
 ) -> Option<Box<ResponseHeader>> {
     let came = &answer.head;
@@ -119,6 +130,7 @@ fn head(
         let name = headers::restored_name(name).unwrap_or_else(|| name.clone());
         fields.append(name, value.clone());
     }
+    outlet.amend(&mut fields);
     frame(&mut fields, session, answer);
     mark(&mut fields, call, visit)?;
     let (mut parts, ()) = http::Response::new(()).into_parts();

@@ -29,6 +29,8 @@ pub struct Origin<'a> {
     pub tls: bool,
     /// The host the client asked for, with its port.
     pub host: &'a str,
+    /// What of the query travels on.
+    pub query: Option<&'a str>,
     /// The id of this request.
     pub request_id: &'a HeaderValue,
     /// The trace this request belongs to.
@@ -44,7 +46,7 @@ impl Outgoing {
     /// When the target could leave an upstream's base path.
     pub fn new(came: &RequestHeader, strip: &str, origin: &Origin<'_>) -> Result<Self, Refusal> {
         let path = came.uri.path();
-        let query = came.uri.query();
+        let query = origin.query;
         // Judged once here, so that a bad path is refused before anything is chosen.
         path::join("", strip, path, query)?;
         let mut fields: Vec<_> = headers::for_upstream(&came.headers)
@@ -58,6 +60,9 @@ impl Outgoing {
         set("x-forwarded-for", headers::forwarded_for(&came.headers, origin.client));
         set("x-forwarded-proto", Some(HeaderValue::from_static(if origin.tls { "https" } else { "http" })));
         set("x-forwarded-host", HeaderValue::from_str(origin.host).ok());
+        if !strip.is_empty() {
+            set("x-forwarded-prefix", HeaderValue::from_str(strip).ok());
+        }
         set("x-request-id", Some(origin.request_id.clone()));
         set("traceparent", Some(origin.traceparent.clone()));
         if origin.judged {

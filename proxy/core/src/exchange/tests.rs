@@ -76,7 +76,7 @@ impl Desk {
     }
 
     fn open_with(&mut self, safety: Safety, change: impl FnOnce(&mut Terms)) -> Exchange {
-        let mut terms = Terms { safety, client: 1, key: None, replayable: true, deadline: None };
+        let mut terms = Terms { safety, client: 1, key: None, replayable: true, deadline: None, page: None };
         change(&mut terms);
         Exchange::open(terms, &mut self.pool, self.now)
     }

@@ -20,6 +20,8 @@ pub struct Wish<'a> {
     pub inside: Option<usize>,
     /// It reads for this client, which wants to find there what it wrote.
     pub reader: Option<u64>,
+    /// It follows a link that this upstream made: nobody else need know the page.
+    pub page: Option<usize>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -60,8 +62,8 @@ impl Choice {
 }
 
 impl Pool {
-    /// Chooses an upstream for an attempt; none only when the pool has no upstream. Every choice must be
-    /// settled once by [`Pool::settle`].
+    /// Chooses an upstream for an attempt; none only when the pool has no upstream, or none that knows the page.
+    /// Every choice must be settled once by [`Pool::settle`].
     pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<Choice> {
         if self.unwell > 0 {
             self.open_probes(now);
@@ -115,12 +117,15 @@ impl Pool {
         self.upstreams.len() == 1 || self.domain(Some(upstream)).is_some()
     }
 
-    fn domain(&self, upstream: Option<usize>) -> Option<usize> {
+    pub(super) fn domain(&self, upstream: Option<usize>) -> Option<usize> {
         upstream.and_then(|index| self.upstreams.get(index)).and_then(|held| held.domain)
     }
 
     fn candidate(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<(usize, Tier)> {
         let mut about = Circumstances { now, key: wish.key, rng };
+        if let Some(maker) = wish.page {
+            return self.page_candidate(maker, wish, &mut about);
+        }
         let inside = self.domain(wish.inside);
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let tried = if self.spec.keeps(Rule::OthersFirst) { wish.tried } else { &[] };
@@ -158,7 +163,7 @@ impl Pool {
     }
 
     /// One of the eligible, of the lowest priority that carries the request.
-    fn pick(
+    pub(super) fn pick(
         &mut self,
         about: &mut Circumstances<'_>,
         eligible: impl Fn(usize, &Upstream) -> bool + Copy,

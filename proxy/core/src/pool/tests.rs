@@ -1,5 +1,6 @@
 mod checks;
 mod ejection;
+mod page;
 mod priority;
 mod probing;
 mod slow_start;
@@ -14,7 +15,8 @@ use fastrand::Rng;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-const READ: Wish<'static> = Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None };
+const READ: Wish<'static> =
+    Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None, page: None };
 const WRITE: Wish<'static> = Wish { may_probe: false, ..READ };
 
 const fn seconds(seconds: u64) -> Duration {

@@ -130,6 +130,7 @@ impl Traffic {
                 key: Some(client),
                 replayable: !unkept,
                 deadline: hurries.then_some(deadline),
+                page: None,
             },
             bad_key: client < self.bad_keys,
             streams,

@@ -145,7 +145,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 12] = [
+static POOL: [Key; 13] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -158,6 +158,11 @@ static POOL: [Key; 12] = [
     ),
     live("fhir", flag(false), "They speak FHIR: its rules of repetition, and OperationOutcome for errors."),
     live("unwrap_envelope", flag(false), "Turn a Lambda envelope into the response it carries."),
+    live(
+        "paging",
+        Kind::Choice { words: &["pinned", "any"], default: "pinned" },
+        "Who continues a search: the upstream that made the page link, or its data_domain; or any.",
+    ),
     live(
         "reveal_upstream",
         Kind::Choice { words: &["off", "name", "url"], default: "off" },

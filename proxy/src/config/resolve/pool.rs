@@ -7,7 +7,8 @@ use super::upstream::upstreams;
 use crate::config::block::{Block, Text};
 use crate::config::outside::Outside;
 use crate::config::units::show_duration;
-use crate::config::{PoolConfig, Reveal};
+use crate::config::{PoolConfig, Reveal, UpstreamConfig};
+use crate::links::page;
 use aorta_core::bounds::Ratio;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::PassiveHealth;
@@ -65,14 +66,24 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     };
     PoolConfig {
         spec: Arc::new(spec),
-        upstreams,
         hash_key,
         unwrap_envelope: block.flag("unwrap_envelope"),
+        page_marks: page_marks(block, name.text, &upstreams),
+        upstreams,
         reveal_upstream,
         check,
         replay_body_max: retry.size("replay_body_max"),
         hold_max: retry.size("hold_max"),
     }
+}
+
+/// One upstream needs no marks, and only FHIR's links are known.
+fn page_marks(block: &Block<'_>, pool: &str, upstreams: &[UpstreamConfig]) -> Vec<String> {
+    let pinned = block.choice("paging") == "pinned" && block.flag("fhir");
+    if !pinned || upstreams.len() < 2 {
+        return Vec::new();
+    }
+    upstreams.iter().map(|upstream| page::mark(pool, &upstream.name)).collect()
 }
 
 fn write_affinity(block: &Block<'_>, upstreams: &[UpstreamSpec]) -> Duration {
