@@ -4,6 +4,7 @@
 //! `localhost`, and a request that names an Origin is refused.
 
 use crate::clock;
+use crate::explain;
 use crate::metrics;
 use crate::service::Proxy;
 use crate::snapshot::LivePool;
@@ -34,8 +35,17 @@ impl Admin {
             (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
             (&Method::GET, "/metrics") => self.metrics(),
             (&Method::GET, "/api/pools") => self.pools(),
-            (&Method::GET, _) => text(StatusCode::NOT_FOUND, "no such page\n"),
+            (&Method::GET, _) => self.explain(path),
             _ => text(StatusCode::METHOD_NOT_ALLOWED, "read only\n"),
+        }
+    }
+
+    fn explain(&self, path: &str) -> Response<Vec<u8>> {
+        let snapshot = self.proxy.snapshot.load();
+        let about = path.strip_prefix("/api/explain/");
+        match about.and_then(|about| explain::answer(&self.proxy, &snapshot, about)) {
+            Some(said) => answer(StatusCode::OK, "application/json", said.to_string().into_bytes()),
+            None => text(StatusCode::NOT_FOUND, "no such page\n"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The commands.
 
+use crate::explain::ask::{About, ask, show};
 use crate::simulate::Run;
 use crate::{config, server, simulate};
 use anyhow::Context as _;
@@ -39,6 +40,25 @@ enum Command {
         #[arg(long)]
         scenario: bool,
     },
+    /// Ask the running proxy why: an upstream's state, or what became of a request; exit 0, or 1 when it knows
+    /// no such thing.
+    Explain {
+        /// Its configuration, which says where it listens.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The pool; default: the only one.
+        #[arg(long, value_name = "NAME")]
+        pool: Option<String>,
+        /// An upstream of the pool.
+        #[arg(long, value_name = "NAME")]
+        upstream: Option<String>,
+        /// A request, by its x-request-id.
+        #[arg(long, value_name = "ID", conflicts_with_all = ["pool", "upstream"])]
+        request: Option<String>,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Send a configuration through a scenario, in virtual time; exit 0, 1 if it fares worse than the scenario
     /// expects, or 78 if a file is wrong.
     Simulate {
@@ -71,6 +91,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { config } => serve(&config),
         Command::Check { config } => check(&config),
+        Command::Explain { config, pool, upstream, request, json } => {
+            explain(&config, pool, upstream, request, json)
+        }
         Command::Simulate { config, scenario, pool, seed, svg, json } => {
             match simulate::run(&config, &scenario, pool.as_deref(), seed) {
                 Ok(run) => tell(&run, svg.as_deref(), json),
@@ -105,6 +128,43 @@ fn serve(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn explain(
+    path: &Path,
+    pool: Option<String>,
+    upstream: Option<String>,
+    request: Option<String>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            writeln!(std::io::stderr().lock(), "{problems}")?;
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+    };
+    let only = || match &config.pools[..] {
+        [only] => Ok(only.spec.name.clone()),
+        pools => {
+            let names: Vec<_> = pools.iter().map(|pool| pool.spec.name.as_str()).collect();
+            anyhow::bail!("name one with --pool: {}", names.join(", "))
+        }
+    };
+    let about = match (request, upstream) {
+        (Some(id), _) => About::Request(id),
+        (None, Some(upstream)) => About::Upstream(pool.map_or_else(only, Ok)?, upstream),
+        (None, None) => About::Pool(pool.map_or_else(only, Ok)?),
+    };
+    let said =
+        ask(&config, &about).with_context(|| format!("no proxy explains itself at {}", config.admin))?;
+    let Some(said) = said else {
+        writeln!(std::io::stderr().lock(), "the proxy knows no such thing (any more): {about:?}")?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let text = if as_json { serde_json::to_string_pretty(&said)? + "\n" } else { show(&said) };
+    write!(std::io::stdout().lock(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell(run: &Run, svg: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {

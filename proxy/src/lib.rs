@@ -13,7 +13,8 @@
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
-//! [`clock`] (the only one), [`admin`], [`simulate`] (a configuration in virtual time).
+//! [`clock`] (the only one), [`admin`], [`explain`] (why),
+//! [`simulate`] (a configuration in virtual time).
 
 pub mod access_log;
 pub mod admin;
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod door;
 pub mod engine;
+pub mod explain;
 pub mod head;
 pub mod headers;
 pub mod intake;

@@ -4,6 +4,7 @@ use crate::access_log::AccessLog;
 use crate::buffers::Buffers;
 use crate::config::Limits;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
+use crate::explain::{Booked, History};
 use crate::intake::{self, Lost};
 use crate::interaction::Interaction;
 use crate::links::{ClientSide, page};
@@ -11,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
-use crate::{check, head, headers, path, translate};
+use crate::{check, clock, head, headers, path, translate};
 use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
 use aorta_core::fhir_safety::{Errand, Safety};
@@ -41,6 +42,8 @@ pub struct Proxy {
     pub access_log: AccessLog,
     /// The process is about to stop: every answer closes its connection.
     pub draining: AtomicBool,
+    /// The last requests, for who asks why.
+    pub recent: History<Booked>,
     /// Requests that are being served.
     pub in_flight: AtomicUsize,
     ids: AtomicU64,
@@ -63,6 +66,7 @@ impl Proxy {
             metrics,
             access_log: AccessLog::start(),
             draining: AtomicBool::new(false),
+            recent: History::of_requests(),
             in_flight: AtomicUsize::new(0),
             ids: AtomicU64::new(seed),
         }
@@ -71,6 +75,7 @@ impl Proxy {
     /// Passes on what a pool wants told.
     pub fn tell(self: &Arc<Self>, pool: &Arc<LivePool>, events: &[PoolEvent]) {
         for event in events {
+            pool.history.push((clock::now(), *event));
             self.metrics.event(pool, event);
             record::log_event(pool, event);
             if let PoolEvent::VerifyWanted { upstream } = *event {
@@ -117,6 +122,8 @@ impl Proxy {
             reusable = send(session, refusal, fhir, closing, &mut visit).await && served.reusable;
         }
         record::book(self, &snapshot, &visit, &served.receipt);
+        let pool = visit.pool.and_then(|pool| snapshot.pools.get(pool));
+        self.recent.push(Booked::new(visit, served.receipt, pool));
         reusable
     }
 

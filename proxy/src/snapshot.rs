@@ -3,6 +3,7 @@
 
 use crate::clock;
 use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
+use crate::explain::History;
 use crate::translate;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::route::RouteTable;
@@ -68,6 +69,8 @@ pub struct LivePool {
     pub config: PoolConfig,
     /// In the order of the configuration.
     pub upstreams: Vec<LiveUpstream>,
+    /// What happened to it lately.
+    pub history: History<(Timestamp, PoolEvent)>,
     decisions: Mutex<Decisions>,
 }
 
@@ -86,7 +89,7 @@ impl LivePool {
         let decisions = Mutex::new(Decisions { pool, rng: Rng::with_seed(seed) });
         let upstreams =
             config.upstreams.iter().map(|upstream| LiveUpstream::new(&config, upstream)).collect();
-        Self { config, upstreams, decisions }
+        Self { config, upstreams, history: History::of_events(), decisions }
     }
 
     /// The pool's name.

@@ -24,6 +24,8 @@ mod draining; // SIGTERM: what is in flight is finished
 #[cfg(test)]
 mod envelope; // Lambda's envelope is judged and unwrapped
 #[cfg(test)]
+mod explain; // why an upstream is out, and what became of a request
+#[cfg(test)]
 mod faults; // each fault of a region: no read lost, no create executed twice
 #[cfg(test)]
 mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream

@@ -3,6 +3,7 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::Client;
+use harness::metrics;
 use harness::raw::Raw;
 use harness::upstream::Speech;
 use harness::upstream::answer::{forbidden, lambda_error, outcome};
@@ -19,6 +20,7 @@ async fn send(client: &mut Client, method: &str, path: &str) -> Vec<u8> {
         .uri(format!("{path}?name={CANARY}&identifier=urn:x%7C{CANARY}"))
         .header("authorization", format!("Bearer {CANARY}"))
         .header("x-api-key", CANARY)
+        .header("x-request-id", "walk")
         .header("cookie", format!("session={CANARY}"))
         .header("if-none-exist", format!("identifier={CANARY}"))
         .header("referer", format!("https://ehr.test/{CANARY}"))
@@ -80,9 +82,13 @@ async fn nothing_repeats_the_canary(level: &str) {
         let text = String::from_utf8_lossy(error);
         assert!(!text.contains(CANARY), "an error body repeats it: {text}");
     }
-    let metrics = world.proxy.metrics().text;
+    let mut told = vec![world.proxy.metrics().text];
+    for about in ["pools/records", "pools/records/upstreams/virginia", "requests/walk"] {
+        let explained = metrics::get(world.proxy.admin(), &format!("/api/explain/{about}"));
+        told.push(explained.unwrap_or_else(|| panic!("{about} is not explained")));
+    }
     world.proxy.stop();
-    let said = [world.proxy.program.out(), world.proxy.program.err(), vec![metrics]].concat();
+    let said = [world.proxy.program.out(), world.proxy.program.err(), told].concat();
     let leak = said.iter().flat_map(|text| text.lines()).find(|line| {
         line.contains(CANARY) || line.to_ascii_lowercase().contains(&CANARY.to_ascii_lowercase())
     });

@@ -33,7 +33,7 @@ pub struct Proxy {
     listeners: Vec<SocketAddr>,
     admin: SocketAddr,
     ended: bool,
-    _file: Written,
+    file: Written,
 }
 
 impl Proxy {
@@ -59,7 +59,7 @@ impl Proxy {
         let listeners = ready["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
         let listeners = listeners.iter().filter_map(address).collect();
         let admin = address(&ready["admin"]).expect("the ready line names the admin address");
-        Self { program, listeners, admin, ended: false, _file: file }
+        Self { program, listeners, admin, ended: false, file }
     }
 
     /// Where its first listener accepts.
@@ -103,6 +103,17 @@ impl Proxy {
     pub async fn access(&self, count: usize) -> Vec<Value> {
         let look = || Some(log::access(self.program.out_values())).filter(|lines| lines.len() >= count);
         eventually::found(&format!("{count} access lines"), look).await
+    }
+
+    /// What `explain` says with its configuration and these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn explain(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(find("aorta-proxy"));
+        let command = command.args(["explain", "--config"]).arg(&self.file.path).args(arguments);
+        command.output().expect("the proxy's program runs")
     }
 
     /// How an upstream stands, by its one-hot state series.

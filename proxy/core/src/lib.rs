@@ -14,13 +14,14 @@
 //!    out, how one comes back, and where a client that wrote reads.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means; [`check`]: what the proxy's own checks say.
 //! 7. [`retry`]: whether the request may be tried again, and when.
-//! 8. [`receipt`]: what is booked when the exchange closes.
+//! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
 //! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
 mod affinity;
 pub mod balance;
 pub mod bounds;
 pub mod check;
+pub mod chronicle;
 pub mod classify;
 pub mod exchange;
 pub mod fhir_safety;

@@ -138,6 +138,19 @@ pub struct Outlier {
     buckets: [Bucket; BUCKETS],
 }
 
+/// What counts for and against an upstream at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Failures of transport or gateway in a row.
+    pub failures_in_a_row: u32,
+    /// Failures of any kind in a row.
+    pub any_failures_in_a_row: u32,
+    /// Successes within the window.
+    pub successes: u32,
+    /// Failures within the window.
+    pub failures: u32,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     tenth: u64,
@@ -173,6 +186,14 @@ impl Outlier {
         *self = Self::default();
     }
 
+    /// What the verdict is made of.
+    #[must_use]
+    pub fn counts(&self, policy: &PassiveHealth, now: Timestamp) -> Counts {
+        let (successes, failures) = self.window(policy, now);
+        let (failures_in_a_row, any_failures_in_a_row) = (self.failures_in_a_row, self.any_failures_in_a_row);
+        Counts { failures_in_a_row, any_failures_in_a_row, successes, failures }
+    }
+
     fn verdict(&self, policy: &PassiveHealth, now: Timestamp) -> Option<EjectReason> {
         if self.failures_in_a_row >= policy.consecutive_failures.get() {
             Some(EjectReason::ConsecutiveFailures)
@@ -186,14 +207,18 @@ impl Outlier {
     }
 
     fn success_rate_is_low(&self, policy: &PassiveHealth, now: Timestamp) -> bool {
-        let current = tenth(policy, now);
-        let live = self.buckets.iter().filter(|bucket| bucket.tenth + BUCKETS as u64 > current);
-        let (successes, failures) = live.fold((0_u32, 0_u32), |(good, bad), bucket| {
-            (good.saturating_add(bucket.successes), bad.saturating_add(bucket.failures))
-        });
+        let (successes, failures) = self.window(policy, now);
         let total = successes.saturating_add(failures);
         total >= policy.success_rate_requests.get()
             && f64::from(successes) < policy.success_rate_min.get() * f64::from(total)
+    }
+
+    fn window(&self, policy: &PassiveHealth, now: Timestamp) -> (u32, u32) {
+        let current = tenth(policy, now);
+        let live = self.buckets.iter().filter(|bucket| bucket.tenth + BUCKETS as u64 > current);
+        live.fold((0_u32, 0_u32), |(good, bad), bucket| {
+            (good.saturating_add(bucket.successes), bad.saturating_add(bucket.failures))
+        })
     }
 
     fn bucket(&mut self, policy: &PassiveHealth, now: Timestamp) -> &mut Bucket {

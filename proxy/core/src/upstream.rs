@@ -2,7 +2,8 @@
 
 use crate::balance::peak_ewma::Latency;
 use crate::check::Checked;
-use crate::outlier::{EjectReason, Outlier};
+use crate::chronicle::Chronicle;
+use crate::outlier::{Counts, EjectReason, Outlier, PassiveHealth};
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
 use std::num::NonZeroU32;
@@ -128,6 +129,8 @@ pub struct Upstream {
     pub(crate) in_flight: u32,
     /// Fed only under the policy that asks for it.
     pub(crate) latency: Latency,
+    /// Apart, so that who chooses among hundreds does not walk over it.
+    pub(crate) chronicle: Box<Chronicle>,
 }
 
 impl Upstream {
@@ -151,6 +154,7 @@ impl Upstream {
             ramp: Ramp::default(),
             in_flight: 0,
             latency: Latency::new(now),
+            chronicle: Box::default(),
         }
     }
 
@@ -216,6 +220,24 @@ impl Upstream {
     #[must_use]
     pub const fn checked(&self) -> Checked {
         self.checked
+    }
+
+    /// What its attempts came to lately.
+    #[must_use]
+    pub fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
+    }
+
+    /// What counts for and against it now.
+    #[must_use]
+    pub fn counts(&self, policy: &PassiveHealth, now: Timestamp) -> Counts {
+        self.outlier.counts(policy, now)
+    }
+
+    /// Ejections not yet forgiven: each doubles the next one.
+    #[must_use]
+    pub const fn ejections(&self) -> u32 {
+        self.ejections
     }
 
     /// Until when it is skipped because it throttles.

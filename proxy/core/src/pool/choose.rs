@@ -41,6 +41,21 @@ pub enum Tier {
     Again,
 }
 
+impl Tier {
+    /// A stable name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Probe => "probe",
+            Self::Rotation => "rotation",
+            Self::Throttled => "throttled",
+            Self::LastResort => "last_resort",
+            Self::Again => "again",
+        }
+    }
+}
+
 /// The chosen upstream, and what the pool must remember about the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {

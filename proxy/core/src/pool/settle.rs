@@ -2,6 +2,7 @@
 
 use super::{Choice, Guard, Pool, PoolEvent, Rule, Tier};
 use crate::balance::BalancePolicy;
+use crate::chronicle::Noted;
 use crate::classify::{Class, Evidence, Repeat};
 use crate::outlier::EjectReason;
 use crate::slow_start::Ramp;
@@ -45,6 +46,13 @@ impl Pool {
         {
             *busy = false;
         }
+        held.chronicle.note(Noted {
+            at: now,
+            class: outcome.class,
+            tier: choice.tier,
+            took: choice.since.map(|since| now.since(since)),
+            counts: current,
+        });
         self.heed_throttle(choice, outcome, now);
         self.heed_write(choice, outcome, now);
         if !current {
@@ -193,6 +201,7 @@ impl Pool {
     }
 
     pub(super) fn eject(&mut self, upstream: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
+        self.upstreams[upstream].chronicle.decide();
         if self.spec.passive_health.dry_run {
             self.upstreams[upstream].outlier.clear();
             self.events.push(PoolEvent::Ejected { upstream, reason, until: now, enforced: false });
@@ -226,8 +235,10 @@ impl Pool {
     }
 
     /// What forbids taking this upstream out of rotation.
-    fn guard(&self, upstream: usize) -> Option<Guard> {
-        if !self.upstreams[upstream].health.in_rotation() || !self.spec.keeps(Rule::KeepTheLast) {
+    #[must_use]
+    pub fn guard(&self, upstream: usize) -> Option<Guard> {
+        let held = self.upstreams.get(upstream)?;
+        if !held.health.in_rotation() || !self.spec.keeps(Rule::KeepTheLast) {
             return None;
         }
         let others = self
