@@ -87,6 +87,7 @@ install: ## Install programs, units and configuration below DESTDIR, PREFIX=/usr
 	install -D -m 0644 -t $(docdir) $(DOCS)
 	install -D -m 0644 systemd/README.md $(docdir)/systemd.md
 	install -D -m 0644 -t $(docdir)/examples config/examples/*.yaml
+	install -D -m 0644 -t $(docdir)/scenarios config/scenarios/*
 	@for f in $(SETTINGS); do \
 	    if test -e $(etcdir)/$$f; then echo "$(etcdir)/$$f is kept"; \
 	    else install -v -D -m 0644 config/$$f $(etcdir)/$$f; fi; done

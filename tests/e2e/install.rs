@@ -87,6 +87,14 @@ fn the_installed_programs_take_the_installed_configuration() {
 }
 
 #[test]
+fn the_installed_configuration_can_be_sent_through_the_installed_scenarios() {
+    let root = Root::installed();
+    let mut simulate = Command::new(root.at("usr/bin/aorta-proxy"));
+    simulate.args(["simulate", "--config"]).arg(root.at("etc/aorta/aorta.yaml"));
+    finished(simulate.arg("--scenario").arg(root.at("usr/share/doc/aorta/scenarios/region-dark.yaml")));
+}
+
+#[test]
 fn an_edited_configuration_outlives_install_and_uninstall() {
     let root = Root::installed();
     let file = root.at("etc/aorta/aorta.yaml");

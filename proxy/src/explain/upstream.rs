@@ -158,8 +158,8 @@ fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
             "{name} is out ({}): it may be probed in {} s{}, and is back after {}",
             reason.name(),
             seconds(now.until(until)),
-            if pool.spec().active_health.is_some() {
-                ", or once a check of it passes that failed"
+            if pool.spec().active_health.is_some() && reason.is_seen_by_checks() {
+                ", sooner once a check passes"
             } else {
                 ""
             },
