@@ -7,7 +7,7 @@ use harness::load::{self, Plan, Progress};
 use harness::upstream::Speech;
 use harness::upstream::answer::{bad_gateway, missing_token, outcome};
 use harness::upstream::ledger::MARKER;
-use harness::upstream::script::{Behaviour, Order};
+use harness::upstream::script::{Answer, Behaviour, Order};
 use http::Request;
 use std::sync::Arc;
 
@@ -81,8 +81,9 @@ async fn the_last_attempt_forwards_what_the_upstream_said() {
 #[tokio::test]
 async fn a_path_that_no_gateway_knows_is_a_404_in_fhir() {
     let world = World::new().await;
-    world.virginia.obey(Order::before(Behaviour::Say(missing_token())));
-    world.ohio.obey(Order::before(Behaviour::Say(missing_token())));
+    let unknown = Order::before(Behaviour::Say(missing_token())).only(|seen| !seen.is_check());
+    world.virginia.obey(unknown.clone());
+    world.ohio.obey(unknown);
     let reply = world.client().get("/Nothing").await;
     assert_eq!((reply.status, reply.attempts()), (404, 2));
     assert_eq!(reply.json()["resourceType"], "OperationOutcome");
@@ -104,4 +105,32 @@ async fn a_storm_of_failures_is_not_fed_by_retries() {
     let seconds = requests / rate as usize + 2;
     let allowed = requests + requests / 5 + 3 * seconds + 20;
     assert!(world.seen() <= allowed, "{} attempts for {requests} requests, allowed {allowed}", world.seen());
+}
+
+/// Reads while Virginia answers all of them so; none may be lost.
+async fn no_read_is_lost_while_virginia(answer: Answer) -> World {
+    let world = World::new().await;
+    world.virginia.obey(Order::before(Behaviour::Say(answer)));
+    let make = |index| Request::get(format!("/Patient/{index}")).body(Bytes::new()).unwrap();
+    let plan = Plan { requests: 900, rate: 150, connections: 16, make: Arc::new(make) };
+    let samples = load::run(&world.proxy.target(), &plan, &Progress::default()).await;
+    let lost = |sample: &&load::Sample| sample.result.as_ref().map_or(0, |reply| reply.status) != 200;
+    let lost: Vec<_> = samples.iter().filter(lost).collect();
+    assert!(lost.is_empty(), "{} reads were lost, the first: {:?}", lost.len(), lost[0]);
+    world
+}
+
+#[tokio::test]
+async fn no_read_is_lost_while_one_region_has_lost_its_routes() {
+    let world = no_read_is_lost_while_virginia(missing_token()).await;
+    let verified = [("upstream", "virginia"), ("reason", "denied_verified")];
+    assert!(world.proxy.metrics().count("aorta_upstream_ejections_total", &verified) >= 1);
+}
+
+#[tokio::test]
+async fn no_read_is_lost_while_one_application_throttles_and_it_is_asked_less() {
+    let world = no_read_is_lost_while_virginia(outcome(429, "throttled")).await;
+    assert_eq!(world.proxy.ejections(), 0);
+    let asked = world.virginia.count();
+    assert!((5..150).contains(&asked), "{asked} of 900 requests went where the application throttles");
 }

@@ -3,7 +3,7 @@
 //! Clients' own answers are the better witness while there are any (they ask what clients ask). The checks know
 //! what no client has tried: that an upstream died in a quiet night, and that a dead one is back.
 
-use crate::classify::{AnswerFacts, Class, Dialect, Evidence, classify};
+use crate::classify::{AnswerFacts, Dialect, Evidence, classify};
 use fastrand::Rng;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -84,15 +84,13 @@ impl CheckResult {
     /// the operator named.
     #[must_use]
     pub fn judge(dialect: Dialect, facts: &AnswerFacts, expected: bool) -> Self {
-        let class = classify(dialect, facts);
-        match class.evidence() {
+        match classify(dialect, facts).evidence() {
             Evidence::Success if expected => Self::Passed,
             // The gateway's own refusal in other words than its usual ones: a customised response.
             Evidence::Success if matches!(facts.status, 401 | 403) && facts.gateway_spoke() => Self::Refused,
             Evidence::Success => Self::Unexpected,
             Evidence::Failure | Evidence::AppFailure => Self::Failed,
-            Evidence::Suspicion => Self::Refused,
-            Evidence::None if class == Class::RouteMissing => Self::Refused,
+            Evidence::Suspicion | Evidence::Drift => Self::Refused,
             Evidence::None => Self::Unclear,
         }
     }

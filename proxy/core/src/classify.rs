@@ -208,10 +208,10 @@ impl Class {
             Self::GatewayDenied | Self::Garbled => Evidence::Suspicion,
             Self::Throttled
             | Self::QuotaExceeded
-            | Self::RouteMissing
             | Self::SignatureRefused
             | Self::AppThrottled
             | Self::ClientFault => Evidence::None,
+            Self::RouteMissing => Evidence::Drift,
         }
     }
 
@@ -246,6 +246,9 @@ pub enum Evidence {
     AppFailure,
     /// It may be the upstream's fault or this client's: to be verified before anything follows.
     Suspicion,
+    /// The path is missing there: a client's mistake, or a deployment that lost its routes. Verified where a check
+    /// can tell, and otherwise nothing.
+    Drift,
     /// Nothing about its health.
     None,
 }

@@ -10,8 +10,8 @@
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
 //! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
-//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `affinity`: who is asked next, who is
-//!    out, how one comes back, and where a client that wrote reads.
+//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `affinity`: who is asked next, who is
+//!    out, how one comes back, who is asked less, and where a client that wrote reads.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means; [`check`]: what the proxy's own checks say.
 //! 7. [`retry`]: whether the request may be tried again, and when.
 //! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
@@ -19,6 +19,7 @@
 
 mod affinity;
 pub mod balance;
+mod bias;
 pub mod bounds;
 pub mod check;
 pub mod chronicle;

@@ -1,6 +1,7 @@
 //! One upstream's live state: what it is doing, how it has done, and whether it may be asked.
 
 use crate::balance::peak_ewma::Latency;
+use crate::bias::Bias;
 use crate::check::Checked;
 use crate::chronicle::Chronicle;
 use crate::outlier::{Counts, EjectReason, Outlier, PassiveHealth};
@@ -124,7 +125,7 @@ pub struct Upstream {
     pub(crate) ejected_at: Option<Timestamp>,
     pub(crate) probed_at: Timestamp,
     pub(crate) skip_until: Timestamp,
-    pub(crate) bias_until: Timestamp,
+    pub(crate) bias: Bias,
     pub(crate) ramp: Ramp,
     pub(crate) in_flight: u32,
     /// Fed only under the policy that asks for it.
@@ -150,7 +151,7 @@ impl Upstream {
             ejected_at: None,
             probed_at: now,
             skip_until: Timestamp::ZERO,
-            bias_until: Timestamp::ZERO,
+            bias: Bias::default(),
             ramp: Ramp::default(),
             in_flight: 0,
             latency: Latency::new(now),
@@ -183,12 +184,11 @@ impl Upstream {
         self.spec.priority
     }
 
-    /// The share of its weight that it can carry now, in per cent: less while it warms up, and half of that
-    /// while the application asks for less.
+    /// The share of its weight that it can carry now, in per cent: less while it warms up, and half of that, or
+    /// half of the half and so on, while its application asks for less.
     #[must_use]
     pub fn strength(&self, now: Timestamp) -> u32 {
-        let percent = self.ramp.percent(now);
-        if now < self.bias_until { percent / 2 } else { percent }
+        self.bias.of(self.ramp.percent(now), now)
     }
 
     /// The name of its record store; empty when nothing is said of it.

@@ -61,7 +61,9 @@ impl Pool {
         let evidence = outcome.class.evidence();
         if evidence == Evidence::Success {
             self.time(choice, now);
-        } else if self.spec.balance == BalancePolicy::PeakEwma && evidence != Evidence::None {
+        } else if self.spec.balance == BalancePolicy::PeakEwma
+            && !matches!(evidence, Evidence::Drift | Evidence::None)
+        {
             self.upstreams[choice.upstream].latency.failed(now);
         }
         match evidence {
@@ -69,7 +71,11 @@ impl Pool {
             Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),
             Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),
             Evidence::Suspicion => self.on_suspicion(choice.upstream, outcome.client, now, rng),
-            Evidence::None => {}
+            // Without a check nothing tells a lost deployment from a client's wrong path.
+            Evidence::Drift if self.spec.active_health.is_some() => {
+                self.on_suspicion(choice.upstream, outcome.client, now, rng);
+            }
+            Evidence::Drift | Evidence::None => {}
         }
     }
 
@@ -98,7 +104,7 @@ impl Pool {
             }
             // It was asked although it throttles, and serves: its pause is over, others' may not be.
             Class::Answered if choice.tier == Tier::Throttled => held.skip_until = now,
-            Class::AppThrottled => held.bias_until = held.bias_until.max(now + asked),
+            Class::AppThrottled => held.bias.halve(choice.since.unwrap_or(now), asked, now),
             _ => {}
         }
     }

@@ -42,16 +42,9 @@ fn check(skies: Vec<Sky>, traffic: Traffic, expected: impl Fn(&Report) -> bool, 
     }
 }
 
-/// Faults that no evidence follows from, so that the region stays in rotation: the budget decides.
-const BLAMELESS: [Weather; 2] = [Weather::RouteMissing, Weather::AppThrottled];
-
-fn faults() -> impl Iterator<Item = Weather> {
-    Weather::ALL.into_iter().filter(|weather| !BLAMELESS.contains(weather))
-}
-
 #[test]
 fn no_read_is_lost_whatever_one_region_does() {
-    for weather in faults() {
+    for weather in Weather::ALL {
         let skies = vec![spell(weather, 10, 25), Sky::default()];
         check(skies, Traffic::default(), |report| report.lost == 0, "no read is lost");
     }
@@ -59,7 +52,7 @@ fn no_read_is_lost_whatever_one_region_does() {
 
 #[test]
 fn no_read_is_lost_when_the_regions_fail_in_turn() {
-    for weather in faults() {
+    for weather in Weather::ALL {
         let skies = vec![spell(weather, 5, 15), spell(weather, 35, 45)];
         check(skies, Traffic::default(), |report| report.lost == 0, "no read is lost");
     }
@@ -146,6 +139,17 @@ fn a_region_whose_probes_come_to_nothing_does_not_keep_another_one_out() {
     let traffic = Traffic { rate: 20.0, ..Traffic::default() };
     let back = |report: &Report| report.shares[1] * 4 > report.requests;
     check([skies, vec![Sky::default()]].concat(), traffic, back, "the second region is back");
+}
+
+#[test]
+fn no_read_is_lost_while_one_region_has_lost_its_routes_or_throttles_for_long() {
+    for weather in [Weather::RouteMissing, Weather::AppThrottled] {
+        for rate in [5.0, 100.0, 500.0] {
+            let skies = vec![spell(weather, 5, 60), Sky::default()];
+            let traffic = Traffic { rate, ..Traffic::default() };
+            check(skies, traffic, |report| report.lost == 0, "no read is lost");
+        }
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ const WANTED: PoolEvent = PoolEvent::VerifyWanted { upstream: 0 };
 
 #[test]
 fn a_denial_asks_for_the_proxys_own_check_once() {
-    for class in [Class::GatewayDenied, Class::Garbled] {
+    for class in [Class::GatewayDenied, Class::Garbled, Class::RouteMissing] {
         let mut yard = checked();
         yard.see(0, class, 20);
         assert_eq!((yard.events(), yard.names()), (vec![WANTED], vec!["healthy", "healthy"]));
@@ -147,4 +147,28 @@ fn a_probe_denied_to_the_proxy_too_ejects_again() {
     yard.settle(probe, Class::GatewayDenied);
     verified(&mut yard, CheckResult::Refused);
     assert!(matches!(yard.health(0), Health::Ejected { reason: EjectReason::DeniedVerified, .. }));
+}
+
+#[test]
+fn a_region_that_lost_its_routes_is_ejected_once_the_checks_own_path_is_missing_too() {
+    let mut yard = checked();
+    yard.see(0, Class::RouteMissing, 1);
+    assert_eq!(yard.events(), [WANTED]);
+    assert_eq!(yard.choose(WRITE).upstream, 1, "others are asked meanwhile");
+    verified(&mut yard, CheckResult::Refused);
+    assert!(matches!(yard.health(0), Health::Ejected { reason: EjectReason::DeniedVerified, .. }));
+}
+
+#[test]
+fn a_client_that_asks_for_paths_nobody_knows_ejects_nobody() {
+    for active_health in [Some(ActiveHealth::default()), None] {
+        let mut yard = Yard::with(2, |spec| spec.active_health = active_health);
+        for client in 0..50 {
+            let choice = yard.direct(0);
+            yard.settle_for(choice, Class::RouteMissing, client);
+            verified(&mut yard, CheckResult::Passed);
+            yard.now = yard.now + seconds(1);
+        }
+        assert_eq!(yard.names(), ["healthy", "healthy"]);
+    }
 }

@@ -52,6 +52,19 @@ fn a_throttling_application_keeps_half_its_share() {
 }
 
 #[test]
+fn an_application_that_goes_on_throttling_is_asked_less_and_less_but_never_not_at_all() {
+    let mut yard = Yard::new(2);
+    for _ in 0..50 {
+        throttled(&mut yard, 0, Class::AppThrottled, Some(seconds(20)));
+    }
+    let share = |asked: Vec<usize>| asked.iter().filter(|&&upstream| upstream == 0).count();
+    assert_eq!(share(yard.asked(1_030)), 30, "three in a hundred and three");
+    yard.now = yard.now + seconds(20);
+    assert_eq!(share(yard.asked(1_060)), 60, "then it recovers");
+    assert_eq!((yard.names(), yard.events()), (vec!["healthy", "healthy"], vec![]));
+}
+
+#[test]
 fn when_everybody_throttles_somebody_is_asked_all_the_same() {
     let mut yard = Yard::new(2);
     throttled(&mut yard, 0, Class::Throttled, None);
