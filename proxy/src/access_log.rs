@@ -8,43 +8,108 @@ use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::receipt::{Felt, Receipt};
 use serde::Serialize;
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Lines that wait to be written; beyond them lines are lost, because a full disk or a slow reader of standard
+/// Bytes that wait to be written; beyond them lines are lost, because a full disk or a slow reader of standard
 /// output must not stop requests.
-const WAITING_MAX: usize = 8192;
+const WAITING_MAX: usize = 4 * 1024 * 1024;
+/// Lines are gathered for this long, or up to so many bytes: one call writes them, and one wake-up serves many
+/// requests.
+const GATHER: Duration = Duration::from_millis(5);
+const GATHER_BYTES: usize = 64 * 1024;
+/// Room for an ordinary line.
+const LINE_BYTES: usize = 512;
+/// A process that ends waits this long for its last lines.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// Where lines go: a thread of their own writes them, many at once when they come fast.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    lines: SyncSender<Vec<u8>>,
-    lost: Arc<AtomicU64>,
+    desk: Arc<Desk>,
+}
+
+/// What requests and the writing thread share.
+#[derive(Debug, Default)]
+struct Desk {
+    lines: Mutex<Lines>,
+    came: Condvar,
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: Vec<u8>,
+    lost: u64,
+    /// The thread holds lines that are not written yet.
+    writing: bool,
 }
 
 impl AccessLog {
     /// Starts the writing thread.
     #[must_use]
     pub fn start() -> Self {
-        let (lines, waiting) = sync_channel(WAITING_MAX);
-        std::thread::spawn(move || write_all(&waiting));
-        Self { lines, lost: Arc::default() }
+        let desk = Arc::new(Desk::default());
+        let writer = Arc::clone(&desk);
+        std::thread::spawn(move || writer.write_all());
+        Self { desk }
     }
 
     /// Lines that were lost so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.desk.lock().lost
+    }
+
+    /// Waits until what was logged is written, within a bound.
+    pub fn flush(&self) {
+        let lines = self.desk.lock();
+        let busy = |lines: &mut Lines| lines.writing || !lines.waiting.is_empty();
+        drop(self.desk.written.wait_timeout_while(lines, FLUSH_MAX, busy));
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut lines = self.desk.lock();
+        let before = lines.waiting.len();
+        if before + line.len() > WAITING_MAX {
+            lines.lost += 1;
+            return;
+        }
+        lines.waiting.extend_from_slice(line);
+        let after = lines.waiting.len();
+        drop(lines);
+        if before == 0 || (before < GATHER_BYTES && after >= GATHER_BYTES) {
+            self.desk.came.notify_one();
+        }
     }
 }
 
-fn write_all(waiting: &Receiver<Vec<u8>>) {
-    while let Ok(mut text) = waiting.recv() {
-        while let Ok(more) = waiting.try_recv() {
-            text.extend_from_slice(&more);
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all(&self) {
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            self.gather(&mut text);
+            let _ = std::io::stdout().lock().write_all(&text);
+            self.lock().writing = false;
+            self.written.notify_all();
         }
-        let _ = std::io::stdout().lock().write_all(&text);
+    }
+
+    /// Waits for a line, then a moment for more, and takes them all.
+    fn gather(&self, text: &mut Vec<u8>) {
+        let lines = self.lock();
+        let lines = self.came.wait_while(lines, |lines| lines.waiting.is_empty());
+        let lines = lines.unwrap_or_else(PoisonError::into_inner);
+        let few = |lines: &mut Lines| lines.waiting.len() < GATHER_BYTES;
+        let (mut lines, _) =
+            self.came.wait_timeout_while(lines, GATHER, few).unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut lines.waiting, text);
+        lines.writing = true;
     }
 }
 
@@ -109,11 +174,10 @@ pub fn write(
         attempts: attempts.collect(),
         denied: receipt.denial.map(aorta_core::retry::Denial::name),
     };
-    if let Ok(mut text) = serde_json::to_vec(&line) {
+    let mut text = Vec::with_capacity(LINE_BYTES);
+    if serde_json::to_writer(&mut text, &line).is_ok() {
         text.push(b'\n');
-        if log.lines.try_send(text).is_err() {
-            log.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        log.push(&text);
     }
 }
 
