@@ -21,6 +21,8 @@ mod rules {
                 "proxy/src/engine.rs",
                 "proxy/src/engine/",
                 "proxy/src/intake.rs",
+                "proxy/src/line.rs",
+                "proxy/src/listener.rs",
                 "proxy/src/refusal/send.rs",
                 "proxy/src/resolver.rs",
                 "proxy/src/server.rs",

@@ -33,6 +33,7 @@ use commit::Delivery;
 use fastrand::Rng;
 use pingora::protocols::http::ServerSession;
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 /// What the attempts of one request work with.
@@ -131,7 +132,7 @@ async fn judge(
         _ => facts.status,
     };
     let answer = if open.exchange().needs_confirmation(status) {
-        confirm::confirm(call, plan, &body.held).await.unwrap_or(answer)
+        Box::pin(confirm::confirm(call, plan, &body.held)).await.unwrap_or(answer)
     } else {
         answer
     };
@@ -158,7 +159,7 @@ async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Ste
         Verdict::Forward => Step::Done,
         Verdict::Retry { not_before } if not_before <= clock::now() => Step::Again,
         Verdict::Retry { not_before } => {
-            let pause = tokio::time::sleep_until(clock::instant(not_before));
+            let pause = pin!(tokio::time::sleep_until(clock::instant(not_before)));
             if unless_gone(session, body.whole, pause).await.is_some() { Step::Again } else { Step::Broken }
         }
     }
@@ -167,11 +168,12 @@ async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Ste
 /// Waits for `work`, or for the client to go away, in which case there is nothing.
 ///
 /// Watching a client means reading from it, so it is watched only once its request has been read to the end:
-/// before that the watch would eat a byte of the body.
+/// before that the watch would eat a byte of the body. The work stays where it is: moved in, it would be there
+/// twice.
 async fn unless_gone<T>(
     session: &mut ServerSession,
     request_is_read: bool,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     if !request_is_read {
         return Some(work.await);

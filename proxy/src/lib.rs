@@ -4,9 +4,9 @@
 //! the order in which a request meets them:
 //!
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
-//! 2. [`door`] is one listener and bounds what a client may use; [`service`] is the walk of one request:
-//!    [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
-//! 3. [`engine`] makes the attempts on Pingora's upstream connector; [`headers`] are the header rules,
+//! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
+//!    one request: [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
+//! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`refusal`] words
 //!    Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`] and [`access_log`]; [`interaction`] names what it did in FHIR.
@@ -30,7 +30,9 @@ pub mod head;
 pub mod headers;
 pub mod intake;
 pub mod interaction;
+pub mod line;
 pub mod links;
+pub mod listener;
 pub mod metrics;
 pub mod path;
 pub mod record;

@@ -4,20 +4,18 @@ use crate::admin::Admin;
 use crate::buffers::Buffers;
 use crate::check;
 use crate::clock;
-use crate::config::{Config, Listener};
-use crate::door::Gate;
+use crate::config::Config;
+use crate::listener;
 use crate::metrics::Metrics;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
-use crate::snapshot::Snapshot;
-use crate::tls;
+use crate::snapshot::{LiveUpstream, Snapshot};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::apps::http_app::HttpServer;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -31,10 +29,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Idle connections kept to all upstreams together, for each thread.
+/// HTTP/2 connections kept to all upstreams together, for each thread.
 const IDLE_CONNECTIONS: usize = 512;
-/// Each client connection keeps a read buffer while it is idle; Pingora's default of 64 KiB is for bulk.
-const READ_BUFFER: usize = 4 * 1024;
+/// Idle upstream connections are looked at this often.
+const SWEEP: Duration = Duration::from_secs(2);
 /// A stopping process waits at most this long for requests in flight: the longest a request may take.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A new process must listen within this.
@@ -43,10 +41,11 @@ const START_MAX: Duration = Duration::from_secs(10);
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// When the configuration cannot be brought into force. A listener that cannot be bound ends the process.
+/// When the configuration cannot be brought into force, or an address cannot be bound.
 pub fn run(config: Config) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut conf = ServerConf { threads, ..ServerConf::default() };
+    // A connection and what it asks of upstreams stay on one thread: nobody is woken on another.
+    let mut conf = ServerConf { threads, work_stealing: false, ..ServerConf::default() };
     conf.grace_period_seconds = Some(0);
     conf.graceful_shutdown_timeout_seconds = Some(0);
     let listeners = config.listeners.clone();
@@ -56,7 +55,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     for listener in &listeners {
-        server.add_service(listen(&proxy, listener)?);
+        for worker in listener::workers(&proxy, listener, threads)? {
+            server.add_service(worker);
+        }
     }
     let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(Admin::new(Arc::clone(&proxy))));
     admin.add_tcp(&admin_address.to_string());
@@ -64,6 +65,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     server.add_service(admin);
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
+    server.add_service(background_service("sweeper", Sweeper { proxy: Arc::clone(&proxy) }));
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     server.add_service(background_service("ready", Announcer { listeners: addresses, admin: admin_address }));
     server.run(RunArgs { shutdown_signal: Box::new(Drain { proxy }) });
@@ -83,16 +85,27 @@ fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Ar
     Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, seed)))
 }
 
-fn listen(proxy: &Arc<Proxy>, listener: &Listener) -> anyhow::Result<Service<Gate>> {
-    let gate = Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some());
-    let mut service = Service::new(format!("listener {}", listener.address), gate);
-    let endpoint = ListenerConfig::tcp(listener.address.to_string())
-        .l4_buffer(L4BufferSettings::default().read(READ_BUFFER));
-    service.add_listener(match &listener.tls {
-        None => endpoint,
-        Some(files) => endpoint.tls(tls::settings(files)?),
-    });
-    Ok(service)
+/// Closes idle upstream connections that nobody took in time.
+struct Sweeper {
+    proxy: Arc<Proxy>,
+}
+
+#[async_trait]
+impl BackgroundService for Sweeper {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut turns = tokio::time::interval(SWEEP);
+        let sweeping = async {
+            loop {
+                turns.tick().await;
+                let snapshot = self.proxy.snapshot.load_full();
+                snapshot.pools.iter().flat_map(|pool| &pool.upstreams).for_each(LiveUpstream::sweep);
+            }
+        };
+        tokio::select! {
+            () = sweeping => {}
+            _ = shutdown.changed() => {}
+        }
+    }
 }
 
 /// Says on standard output when every listener accepts.
@@ -174,6 +187,7 @@ impl ShutdownSignalWatch for Drain {
         if tokio::time::timeout(DRAIN_MAX, empty).await.is_err() {
             tracing::warn!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "stopping all the same");
         }
+        self.proxy.access_log.flush();
         ShutdownSignal::FastShutdown
     }
 }

@@ -4,13 +4,13 @@
 use crate::clock;
 use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
 use crate::explain::History;
+use crate::line::Line;
 use crate::translate;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::route::RouteTable;
 use aorta_core::time::Timestamp;
 use arc_swap::ArcSwap;
 use fastrand::Rng;
-use pingora::upstreams::peer::HttpPeer;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,12 +122,12 @@ impl LivePool {
 #[derive(Debug)]
 pub struct Peer {
     /// For requests that may be repeated: any idle connection will do.
-    pub shared: HttpPeer,
+    pub shared: Line,
     /// For requests that may not: connections of their own that are fresh or were just used, because a stale
     /// one would fail a request that cannot be tried again.
-    pub fresh: HttpPeer,
+    pub fresh: Line,
     /// For the proxy's own checks, which try whether a connection stands: it is never kept.
-    pub own: HttpPeer,
+    pub own: Line,
     /// Until then it is asked last; microseconds on the core's scale.
     pub avoided: AtomicU64,
 }
@@ -136,6 +136,16 @@ pub struct Peer {
 const AVOID: Duration = Duration::from_secs(10);
 
 impl Peer {
+    /// Its address, in words.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.shared.peer._address.to_string()
+    }
+
+    fn is_at(&self, address: &SocketAddr) -> bool {
+        self.shared.peer._address.as_inet() == Some(address)
+    }
+
     /// No connection came about.
     pub fn failed(&self, now: Timestamp) {
         self.avoided.store((now + AVOID).as_micros(), Ordering::Relaxed);
@@ -166,13 +176,36 @@ impl LiveUpstream {
         live
     }
 
-    /// Puts these addresses in force; an empty list changes nothing, so the last good answer stays.
+    /// Puts these addresses in force; an empty list changes nothing, so the last good answer stays. An address
+    /// that stays keeps its connections.
     pub fn replace(&self, config: &UpstreamConfig, addresses: &[SocketAddr]) {
         if addresses.is_empty() {
             return;
         }
-        let peers = addresses.iter().map(|address| Arc::new(translate::peer(config, *address, self.group)));
-        self.peers.store(Arc::new(peers.collect()));
+        let known = self.peers.load();
+        let peer = |address: &SocketAddr| {
+            let same = known.iter().find(|peer| peer.is_at(address));
+            same.map_or_else(|| Arc::new(translate::peer(config, *address, self.group)), Arc::clone)
+        };
+        self.peers.store(Arc::new(addresses.iter().map(peer).collect()));
+    }
+
+    /// Closes idle connections whose time is over, or that their upstream has closed.
+    pub fn sweep(&self) {
+        for peer in self.peers.load().iter() {
+            peer.shared.sweep();
+            peer.fresh.sweep();
+        }
+    }
+
+    /// The address whose turn it is.
+    #[must_use]
+    pub fn next_peer(&self, now: Timestamp) -> Option<Arc<Peer>> {
+        let peers = self.peers.load();
+        match &peers[..] {
+            [only] => Some(Arc::clone(only)),
+            _ => self.peers(now).next(),
+        }
     }
 
     /// All addresses, another one first each time, and those that just failed last.
@@ -212,6 +245,6 @@ impl LiveUpstream {
     /// The addresses in force.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        self.peers.load().iter().map(|peer| peer.shared._address.to_string()).collect()
+        self.peers.load().iter().map(|peer| peer.address()).collect()
     }
 }

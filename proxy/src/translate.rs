@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
+use crate::line::Line;
 use crate::shape::Media;
 use crate::snapshot::Peer;
 use aorta_core::balance::ring_hash;
@@ -59,6 +60,7 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
     fresh.options.max_h2_streams = 1;
     let mut own = fresh.clone();
     own.group_key = group.wrapping_add(2);
+    let [shared, fresh, own] = [shared, fresh, own].map(Line::new);
     Peer { shared, fresh, own, avoided: AtomicU64::new(0) }
 }
 

@@ -13,12 +13,11 @@ use aorta_core::fhir_safety::Safety;
 use aorta_core::verdict::Refusal;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, Version};
-use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -90,9 +89,16 @@ pub(super) async fn attempt(
     body: &mut Body,
 ) -> Result<Answer, Ended> {
     let deadline = clock::instant(plan.deadline);
-    let connecting = connect(call, plan.upstream, deadline.min(Instant::now() + plan.connect));
-    let connection = unless_gone(session, body.whole, connecting).await.ok_or(Ended::ClientGone)?;
-    let mut connection = connection.ok_or(Ended::Failed(Failure::Unsent))?;
+    let mut connection = match waiting(call, plan.upstream) {
+        Some(connection) => connection,
+        None => {
+            // What is rare and large stands in a box, here and below: the ordinary request does not carry it.
+            let by = deadline.min(Instant::now() + plan.connect);
+            let mut connecting = Box::pin(connect(call, plan.upstream, by));
+            let connection = unless_gone(session, body.whole, connecting.as_mut()).await;
+            connection.ok_or(Ended::ClientGone)?.ok_or(Ended::Failed(Failure::Unsent))?
+        }
+    };
     let header = header(call, plan, body).map_err(Ended::Client)?;
 
     if body.whole {
@@ -100,13 +106,24 @@ pub(super) async fn attempt(
         let exchange = async {
             match send(&mut connection.session, header, held).await {
                 Ok(()) => receive(call, connection).await,
-                Err(failure) => early_answer(call, connection, failure).await,
+                Err(failure) => Box::pin(early_answer(call, connection, failure)).await,
             }
         };
-        let timed = timeout_at(deadline, exchange);
+        let timed = pin!(timeout_at(deadline, exchange));
         let timed = unless_gone(session, true, timed).await.ok_or(Ended::ClientGone)?;
         return timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed);
     }
+    Box::pin(streamed(call, connection, header, session, body)).await
+}
+
+/// Sends a body that is not held, which only one attempt can.
+async fn streamed(
+    call: &Call<'_>,
+    mut connection: Connection,
+    header: Box<RequestHeader>,
+    session: &mut ServerSession,
+    body: &mut Body,
+) -> Result<Answer, Ended> {
     let limit = call.pool.config.spec.timeouts.attempt;
     let uploading = upload(&mut connection.session, header, session, body, limit);
     match before_the_client_gives_up(call, uploading).await {
@@ -119,7 +136,7 @@ pub(super) async fn attempt(
     // The client's time to upload was its own; the upstream's begins now.
     let until = Instant::now() + limit;
     let until = gives_up(call).map_or(until, |gives_up| until.min(gives_up));
-    let receiving = timeout_at(until, receive(call, connection));
+    let receiving = pin!(timeout_at(until, receive(call, connection)));
     let timed = unless_gone(session, true, receiving).await.ok_or(Ended::ClientGone)?;
     timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
 }
@@ -153,6 +170,14 @@ async fn early_answer(
     }
 }
 
+/// A connection that waits for a request already.
+fn waiting(call: &Call<'_>, upstream: usize) -> Option<Connection> {
+    let fresh = call.terms.safety == Safety::Unsafe;
+    let peer = call.pool.upstreams.get(upstream)?.next_peer(clock::now())?;
+    let session = if fresh { &peer.fresh } else { &peer.shared }.waiting()?;
+    Some(Connection { session, peer, fresh, spent: false })
+}
+
 /// Connects to the upstream's addresses in turn, each with its part of the time that is left.
 pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Option<Connection> {
     let fresh = call.terms.safety == Safety::Unsafe;
@@ -160,23 +185,13 @@ pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Op
     while let Some(peer) = peers.next() {
         let left = by.saturating_duration_since(Instant::now());
         let part = left / u32::try_from(peers.len() + 1).unwrap_or(u32::MAX);
-        let connecting = session(&call.proxy.connector, if fresh { &peer.fresh } else { &peer.shared });
-        match timeout(part, connecting).await {
+        let line = if fresh { &peer.fresh } else { &peer.shared };
+        match timeout(part, line.open(&call.proxy.connector)).await {
             Ok(Some(session)) => return Some(Connection { session, peer, fresh, spent: false }),
             Ok(None) | Err(_) => peer.failed(clock::now()),
         }
     }
     None
-}
-
-pub(super) async fn session(connector: &Connector, peer: &HttpPeer) -> Option<HttpSession> {
-    match connector.get_http_session(peer).await {
-        Ok((session, _)) => Some(session),
-        Err(error) => {
-            tracing::debug!(error = %error.etype().as_str(), "connect failed");
-            None
-        }
-    }
 }
 
 fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
@@ -284,7 +299,7 @@ pub(super) async fn receive(call: &Call<'_>, mut connection: Connection) -> Resu
     loop {
         let chunk = connection.session.read_response_body().await.map_err(|_| Failure::Broken)?;
         let Some(chunk) = chunk else {
-            connection.release(call).await;
+            connection.release(call);
             return Ok(Answer { head, held: held.join(), rest: None, bodiless, _reservation: reservation });
         };
         let fits = reservation.grow(chunk.len());
@@ -361,13 +376,13 @@ impl From<Bytes> for Held {
 
 impl Connection {
     /// Gives the connection back to be used again.
-    pub(super) async fn release(self, call: &Call<'_>) {
+    pub(super) fn release(self, call: &Call<'_>) {
         if self.spent {
             return;
         }
         let idle = call.pool.config.spec.timeouts.idle;
-        let (peer, idle) =
+        let (line, idle) =
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
-        call.proxy.connector.release_http_session(self.session, peer, Some(idle)).await;
+        line.release(&call.proxy.connector, self.session, idle);
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn deliver(
     }
     match rest {
         None => Delivery::Done,
-        Some(connection) => stream(call, session, connection, &mut outlet, visit).await,
+        Some(connection) => Box::pin(stream(call, session, connection, &mut outlet, visit)).await,
     }
 }
 
@@ -84,7 +84,7 @@ async fn stream(
             return Delivery::ClientGone;
         }
     }
-    connection.release(call).await;
+    connection.release(call);
     let end = outlet.end();
     visit.sent += end.len();
     match timeout(pause_max, session.write_response_body(end, true)).await {

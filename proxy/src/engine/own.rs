@@ -1,6 +1,6 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
-use super::attempt::{Held, read_head, send, session};
+use super::attempt::{Held, read_head, send};
 use super::request::Outgoing;
 use crate::buffers::Reservation;
 use crate::clock;
@@ -31,7 +31,7 @@ pub async fn own_request(
 ) -> Option<OwnAnswer> {
     let config = pool.config.upstreams.get(upstream)?;
     let peer = pool.upstreams.get(upstream)?.peers(clock::now()).next()?;
-    let mut connection = session(&proxy.connector, &peer.own).await?;
+    let mut connection = peer.own.open(&proxy.connector).await?;
     let header = Outgoing::own(&check.path).own_header(config).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;
     let head = read_head(&mut connection).await.ok()?;

@@ -178,7 +178,7 @@ impl Outgoing {
         let target = path::join(&upstream.base_path, &self.strip, &self.path, self.query.as_deref())?;
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method.clone();
-        parts.uri = target.parse().map_err(|_| Refusal::BadPath)?;
+        parts.uri = target.try_into().map_err(|_| Refusal::BadPath)?;
         parts.headers = fields;
         Ok(Box::new(RequestHeader::from(parts)))
     }
