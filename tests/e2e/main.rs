@@ -38,6 +38,8 @@ mod links; // an upstream's links lead back through the proxy, and nothing else 
 #[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
+mod pace; // one that answers far slower than its siblings is left out
+#[cfg(test)]
 mod privacy; // no patient data in any log, metric or error
 #[cfg(test)]
 mod requests; // malformed requests are refused and reach no upstream

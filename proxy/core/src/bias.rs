@@ -33,6 +33,11 @@ impl Bias {
         self.until = self.until.max(now + hold);
     }
 
+    /// The share cannot become smaller, and this attempt began after it had become so small.
+    pub(crate) fn is_least(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.halvings(now) == HALVINGS_MAX && since >= self.at
+    }
+
     /// What is left of a share.
     pub(crate) fn of(&self, share: u32, now: Timestamp) -> u32 {
         if self.halvings == 0 { share } else { (share >> self.halvings(now)).max(1) }

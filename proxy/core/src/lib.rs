@@ -10,7 +10,7 @@
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
 //! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
-//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `affinity`: who is asked next, who is
+//! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `pace`, `affinity`: who is asked next, who is
 //!    out, how one comes back, who is asked less, and where a client that wrote reads.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means; [`check`]: what the proxy's own checks say.
 //! 7. [`retry`]: whether the request may be tried again, and when.
@@ -27,6 +27,7 @@ pub mod classify;
 pub mod exchange;
 pub mod fhir_safety;
 pub mod outlier;
+mod pace;
 pub mod pool;
 pub mod receipt;
 pub mod retry;

@@ -23,6 +23,11 @@ pub struct PassiveHealth {
     pub success_rate_requests: NonZeroU32,
     /// The span the success rate looks back on.
     pub window: Duration,
+    /// An upstream whose answers usually take more than this many times as long as those of most of its siblings
+    /// loses share, and is ejected in the end; 0 is off. Regions of one continent differ by less.
+    pub latency_factor: u32,
+    /// Whatever usually answers within this is never too slow.
+    pub latency_min: Duration,
     /// The first ejection's length; each further one doubles.
     pub ejection: Duration,
     /// The longest ejection.
@@ -46,6 +51,8 @@ impl Default for PassiveHealth {
             success_rate_min: Ratio::percent(80),
             success_rate_requests: n(10),
             window: Duration::from_secs(10),
+            latency_factor: 5,
+            latency_min: Duration::from_millis(500),
             ejection: Duration::from_secs(10),
             ejection_max: Duration::from_secs(300),
             min_healthy: n(1),
@@ -73,6 +80,8 @@ pub enum EjectReason {
     ConsecutiveAppFailures,
     /// Too few successes in the window.
     SuccessRate,
+    /// Its answers take many times as long as those of most of its siblings.
+    Slow,
     /// The gateway refuses the proxy's own check too.
     DeniedVerified,
     /// No check is configured, and the gateway refuses every one of two or more clients.
@@ -87,10 +96,11 @@ pub enum EjectReason {
 
 impl EjectReason {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConsecutiveFailures,
         Self::ConsecutiveAppFailures,
         Self::SuccessRate,
+        Self::Slow,
         Self::DeniedVerified,
         Self::DeniedEveryClient,
         Self::ProbeFailed,
@@ -105,6 +115,7 @@ impl EjectReason {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::ConsecutiveAppFailures => "consecutive_app_failures",
             Self::SuccessRate => "success_rate",
+            Self::Slow => "slow",
             Self::DeniedVerified => "denied_verified",
             Self::DeniedEveryClient => "denied_every_client",
             Self::ProbeFailed => "probe_failed",
@@ -122,7 +133,11 @@ impl EjectReason {
             | Self::DeniedVerified
             | Self::DeniedEveryClient
             | Self::CheckFailed => true,
-            Self::ConsecutiveAppFailures | Self::SuccessRate | Self::ProbeFailed | Self::Operator => false,
+            Self::ConsecutiveAppFailures
+            | Self::SuccessRate
+            | Self::Slow
+            | Self::ProbeFailed
+            | Self::Operator => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod checks;
 mod choose;
+mod pace;
 mod page;
 mod rules;
 mod settle;

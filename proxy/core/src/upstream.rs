@@ -5,6 +5,7 @@ use crate::bias::Bias;
 use crate::check::Checked;
 use crate::chronicle::Chronicle;
 use crate::outlier::{Counts, EjectReason, Outlier, PassiveHealth};
+use crate::pace::Pace;
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
 use std::num::NonZeroU32;
@@ -126,6 +127,7 @@ pub struct Upstream {
     pub(crate) probed_at: Timestamp,
     pub(crate) skip_until: Timestamp,
     pub(crate) bias: Bias,
+    pub(crate) pace: Pace,
     pub(crate) ramp: Ramp,
     pub(crate) in_flight: u32,
     /// Fed only under the policy that asks for it.
@@ -152,6 +154,7 @@ impl Upstream {
             probed_at: now,
             skip_until: Timestamp::ZERO,
             bias: Bias::default(),
+            pace: Pace::default(),
             ramp: Ramp::default(),
             in_flight: 0,
             latency: Latency::new(now),
@@ -185,7 +188,7 @@ impl Upstream {
     }
 
     /// The share of its weight that it can carry now, in per cent: less while it warms up, and half of that, or
-    /// half of the half and so on, while its application asks for less.
+    /// half of the half and so on, while its application asks for less or it is far slower than its siblings.
     #[must_use]
     pub fn strength(&self, now: Timestamp) -> u32 {
         self.bias.of(self.ramp.percent(now), now)
@@ -258,6 +261,8 @@ impl Upstream {
         self.outlier.clear();
         self.suspicion = Suspicion::None;
         self.check_failed = false;
+        self.bias = Bias::default();
+        self.pace = Pace::default();
         self.ramp = Ramp::default();
     }
 

@@ -66,6 +66,10 @@ pub struct Choice {
     pub(super) epoch: u32,
     /// When it was made; none once the upstream's latency is known.
     pub(super) since: Option<Timestamp>,
+    /// Its upstream's pace may be judged by it.
+    pub(super) paced: bool,
+    /// It was far too slow; when it was made.
+    pub(super) slow_since: Option<Timestamp>,
 }
 
 impl Choice {
@@ -92,13 +96,15 @@ impl Pool {
         {
             *busy = self.spec.keeps(Rule::OneProbe);
         }
-        Some(Choice { upstream, tier, epoch: held.epoch, since: Some(now) })
+        let (since, paced) = (Some(now), wish.may_probe);
+        Some(Choice { upstream, tier, epoch: held.epoch, since, paced, slow_since: None })
     }
 
     /// The attempt has its answer's head: what follows may stream for hours, so the next probe need not wait,
     /// and how long it takes says nothing about the upstream's speed.
     pub(crate) fn streams(&mut self, choice: Choice, now: Timestamp) -> Choice {
         self.time(choice, now);
+        let slow_since = choice.since.filter(|_| self.book_pace(choice, now));
         if let Some(held) = self.upstreams.get_mut(choice.upstream)
             && choice.is_probe()
             && held.epoch == choice.epoch
@@ -106,7 +112,7 @@ impl Pool {
         {
             *busy = false;
         }
-        Choice { tier: Tier::LastResort, since: None, ..choice }
+        Choice { tier: Tier::LastResort, since: None, slow_since, ..choice }
     }
 
     /// Books how long an answer took.

@@ -66,6 +66,9 @@ impl Pool {
         {
             self.upstreams[choice.upstream].latency.failed(now);
         }
+        if evidence == Evidence::Success && self.is_too_slow(choice, now, rng) {
+            return;
+        }
         match evidence {
             Evidence::Success => self.on_success(choice.upstream, now, rng),
             Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),

@@ -1,5 +1,6 @@
 mod checks;
 mod ejection;
+mod pace;
 mod page;
 mod priority;
 mod probing;

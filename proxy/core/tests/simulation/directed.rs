@@ -153,6 +153,22 @@ fn no_read_is_lost_while_one_region_has_lost_its_routes_or_throttles_for_long() 
 }
 
 #[test]
+fn a_region_that_is_far_slower_than_one_sibling_loses_share_and_beside_two_it_is_ejected() {
+    for siblings in [1, 2] {
+        let skies = [vec![spell(Weather::Slow, 10, 50)], vec![Sky::default(); siblings]].concat();
+        let slow = |report: &Report| {
+            let moments = &report.timeline.moments[50..95];
+            let (asked, all): (u64, u64) = moments
+                .iter()
+                .fold((0, 0), |(asked, all), now| (asked + now.received[0], all + now.requests));
+            let ejected = report.ejections.iter().any(|(_, _, reason)| *reason == EjectReason::Slow);
+            asked * 12 < all && ejected == (siblings > 1) && report.lost == 0
+        };
+        check(skies, Traffic::default(), slow, "it is asked little, and ejected beside two siblings");
+    }
+}
+
+#[test]
 fn a_denied_region_is_ejected_once_the_check_is_denied_too() {
     let skies = vec![spell(Weather::Denied, 10, 25), Sky::default()];
     let verified = |report: &Report| {

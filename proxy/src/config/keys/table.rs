@@ -241,7 +241,7 @@ static UPSTREAM_TLS: [Key; 2] = [
     ),
 ];
 
-static PASSIVE_HEALTH: [Key; 10] = [
+static PASSIVE_HEALTH: [Key; 12] = [
     live("consecutive_failures", count(3, 1, 1000), "Failures of transport or gateway in a row that eject."),
     live("consecutive_app_failures", count(5, 1, 1000), "Failures of any kind in a row that eject."),
     live(
@@ -255,6 +255,16 @@ static PASSIVE_HEALTH: [Key; 10] = [
         "Answers the window must hold before its share counts.",
     ),
     live("window", duration(secs(10), secs(1), secs(3600)), "What the share looks back on."),
+    live(
+        "latency_factor",
+        count(5, 0, 1000),
+        "Usually this many times slower than most siblings loses share, and with two or more ejects; 0 is off.",
+    ),
+    live(
+        "latency_min",
+        duration(ms(500), ms(1), secs(60)),
+        "Whatever usually answers within this is never too slow.",
+    ),
     live(
         "ejection",
         duration(secs(10), ms(100), secs(3600)),

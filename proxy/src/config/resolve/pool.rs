@@ -110,6 +110,8 @@ fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {
         success_rate_min: block.share("success_rate_min"),
         success_rate_requests: block.positive("success_rate_requests"),
         window: block.duration("window"),
+        latency_factor: block.count("latency_factor"),
+        latency_min: block.duration("latency_min"),
         ejection,
         ejection_max,
         min_healthy,
