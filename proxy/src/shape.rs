@@ -3,12 +3,12 @@
 //! An API Gateway integration that is no Lambda proxy returns the function's output as the body of a 200 (AWS,
 //! "Lambda integrations"), so a failure can hide behind a success. The look goes no deeper than the top level.
 
+mod json;
+
 use aorta_core::classify::BodyFacts;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The kind of an answer's body, by its media type.
@@ -31,13 +31,19 @@ impl Media {
         let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
             return Self::Json;
         };
-        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/fhir+json" => Self::Fhir,
-            "application/json" | "text/json" => Self::Json,
-            "text/html" | "application/xhtml+xml" => Self::Html,
-            other if other.ends_with("+json") => Self::Json,
-            _ => Self::Other,
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        let suffix = essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..));
+        if is("application/fhir+json") {
+            Self::Fhir
+        } else if is("application/json") || is("text/json") {
+            Self::Json
+        } else if is("text/html") || is("application/xhtml+xml") {
+            Self::Html
+        } else if suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")) {
+            Self::Json
+        } else {
+            Self::Other
         }
     }
 
@@ -67,13 +73,10 @@ pub fn judge(body: &[u8]) -> BodyFacts {
     if body.is_empty() {
         return BodyFacts::Empty;
     }
-    if !matches!(body.trim_ascii_start().first(), Some(b'{')) {
-        let readable = serde_json::from_slice::<IgnoredAny>(body).is_ok();
-        return if readable { BodyFacts::Json } else { BodyFacts::Unreadable };
-    }
-    match serde_json::from_slice::<TopLevel>(body) {
-        Ok(top) => top.facts(),
-        Err(_) => BodyFacts::Unreadable,
+    let mut top = TopLevel::default();
+    match json::members(body, |name, value| top.note(name, value)) {
+        Ok(()) => top.facts(),
+        Err(json::Malformed) => BodyFacts::Unreadable,
     }
 }
 
@@ -106,6 +109,30 @@ struct TopLevel {
 }
 
 impl TopLevel {
+    /// A member as it is written: only the few that decide something are read.
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        self.keys += 1;
+        let escaped: String;
+        let name = match name {
+            [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => plain,
+            other => {
+                escaped = serde_json::from_slice(other).unwrap_or_default();
+                escaped.as_bytes()
+            }
+        };
+        match name {
+            b"resourceType" => self.resource_type = true,
+            b"errorMessage" => self.error_message = true,
+            b"body" | b"headers" | b"multiValueHeaders" | b"isBase64Encoded" => self.carries = true,
+            b"statusCode" => {
+                self.status_stands = true;
+                self.status_code = serde_json::from_slice(value).ok().as_ref().and_then(status);
+            }
+            b"message" => self.message = serde_json::from_slice(value).ok(),
+            _ => {}
+        }
+    }
+
     fn facts(&self) -> BodyFacts {
         if self.resource_type {
             return BodyFacts::Json;
@@ -118,44 +145,6 @@ impl TopLevel {
             (_, Some("Internal server error")) if self.keys == 1 => BodyFacts::InternalMessage,
             _ => BodyFacts::Json,
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for TopLevel {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TopLevelVisitor)
-    }
-}
-
-struct TopLevelVisitor;
-
-impl<'de> Visitor<'de> for TopLevelVisitor {
-    type Value = TopLevel;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
-        let mut top = TopLevel::default();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            top.keys += 1;
-            match key.as_ref() {
-                "statusCode" => {
-                    top.status_stands = true;
-                    top.status_code = status(&map.next_value::<Value>()?);
-                }
-                "message" => top.message = map.next_value::<Value>()?.as_str().map(str::to_owned),
-                other => {
-                    top.resource_type |= other == "resourceType";
-                    top.error_message |= other == "errorMessage";
-                    top.carries |=
-                        matches!(other, "body" | "headers" | "multiValueHeaders" | "isBase64Encoded");
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(top)
     }
 }
 
