@@ -118,6 +118,8 @@ struct Line<'a> {
     kind: &'static str,
     time: f64,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     method: &'a str,
     path_template: &'a str,
     route: &'a str,
@@ -159,6 +161,7 @@ pub fn write(
         kind: "access",
         time: crate::clock::unix().as_secs_f64(),
         request_id: visit.request_id.to_str().unwrap_or_default(),
+        trace_id: visit.trace.map(|trace| trace.to_string()),
         method: if head::judge_method(&visit.method).is_ok() { visit.method.as_str() } else { "other" },
         path_template: &visit.template,
         route: visit

@@ -47,6 +47,8 @@ pub struct Config {
     pub buffers_total: usize,
     /// What it logs.
     pub log: Log,
+    /// Where it tells the spans of requests, if anywhere.
+    pub traces: Option<Traces>,
     /// Which request belongs where; a route's `pool` is an index into `pools`.
     pub routes: RouteTable,
     /// What applies to each route beyond its match, in the order of `routes.routes()`.
@@ -101,6 +103,15 @@ pub struct Log {
     pub level: tracing::level_filters::LevelFilter,
     /// Which requests leave an access line.
     pub access: AccessLog,
+}
+
+/// Where spans are told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    /// The collector's address for traces, as OTLP over HTTP.
+    pub endpoint: String,
+    /// The share of the traces begun here that is told; who began elsewhere says so himself.
+    pub sampled: f64,
 }
 
 /// Which requests leave an access line.

@@ -20,6 +20,7 @@ use crate::record::Visit;
 use crate::service::Proxy;
 use crate::shape;
 use crate::snapshot::LivePool;
+use crate::trace::Trace;
 use crate::translate;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::exchange::{Attempt, Exchange, Terms};
@@ -52,6 +53,8 @@ pub struct Call<'a> {
     pub errand: Errand,
     /// The base that the client knows.
     pub client: ClientSide<'a>,
+    /// The trace it belongs to.
+    pub trace: Trace,
 }
 
 /// How the loop ended.

@@ -83,24 +83,6 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     })
 }
 
-/// The client's `traceparent`, when it is well-formed (W3C Trace Context, section 3.2.2).
-#[must_use]
-pub fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get("traceparent").filter(|value| {
-        let bytes = value.as_bytes();
-        let lower_hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let not_zero = |part: &[u8]| part.iter().any(|&byte| byte != b'0');
-        bytes.len() == 55
-            && bytes.starts_with(b"00-")
-            && (bytes[35], bytes[52]) == (b'-', b'-')
-            && lower_hex(&bytes[3..35])
-            && lower_hex(&bytes[36..52])
-            && lower_hex(&bytes[53..])
-            && not_zero(&bytes[3..35])
-            && not_zero(&bytes[36..52])
-    })
-}
-
 /// What API Gateway renames on the way back ("Important notes" of the REST API, remapped headers).
 #[must_use]
 pub fn restored_name(name: &HeaderName) -> Option<HeaderName> {
@@ -159,9 +141,5 @@ mod tests {
     fn only_well_formed_ids_are_taken_over() {
         assert!(request_id(&map(&[("x-request-id", "a-B_1.2")])).is_some());
         assert!(request_id(&map(&[("x-request-id", "a b")])).is_none());
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(traceparent(&map(&[("traceparent", good)])).is_some());
-        let zero = "00-00000000000000000000000000000000-b7ad6b7169203331-01";
-        assert!(traceparent(&map(&[("traceparent", zero)])).is_none());
     }
 }

@@ -5,11 +5,13 @@
 //!
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
 //! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
-//!    one request: [`head`] judges its raw head, [`path`] its target, [`intake`] takes its body in.
+//!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
+//!    [`intake`] takes its body in.
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`refusal`] words
 //!    Aorta's own answers.
-//! 4. [`record`] books the receipt: [`metrics`] and [`access_log`]; [`interaction`] names what it did in FHIR.
+//! 4. [`record`] books the receipt: [`metrics`], [`access_log`] and [`spans`]; [`interaction`] names what it did in
+//!    FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
@@ -43,5 +45,7 @@ pub mod service;
 pub mod shape;
 pub mod simulate;
 pub mod snapshot;
+pub mod spans;
 pub mod tls;
+pub mod trace;
 pub mod translate;

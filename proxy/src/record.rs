@@ -7,6 +7,7 @@ use crate::engine::Call;
 use crate::interaction::Interaction;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
+use crate::trace::Trace;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::Receipt;
@@ -21,6 +22,8 @@ pub struct Visit {
     pub started: Timestamp,
     /// Its id: the client's own, or a new one.
     pub request_id: HeaderValue,
+    /// The trace it belongs to, once its head was read.
+    pub trace: Option<Trace>,
     /// Its method.
     pub method: Method,
     /// Its path with everything removed that could name a patient.
@@ -50,6 +53,7 @@ impl Visit {
         Self {
             started: clock::now(),
             request_id,
+            trace: None,
             method,
             template,
             route: None,
@@ -94,6 +98,9 @@ impl Visit {
 /// Books a finished visit.
 pub fn book(proxy: &Proxy, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
     proxy.metrics.book(visit, receipt);
+    if let Some(spans) = &proxy.spans {
+        spans.book(snapshot, visit, receipt);
+    }
     access_log::write(
         &proxy.access_log,
         snapshot,

@@ -10,6 +10,8 @@ use crate::metrics::Metrics;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
 use crate::snapshot::{LiveUpstream, Snapshot};
+use crate::spans::otlp::Collector;
+use crate::spans::{Counts, Message, Spans};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -23,11 +25,12 @@ use pingora::services::listening::Service;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
 
 /// HTTP/2 connections kept to all upstreams together, for each thread.
 const IDLE_CONNECTIONS: usize = 512;
@@ -50,7 +53,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     conf.graceful_shutdown_timeout_seconds = Some(0);
     let listeners = config.listeners.clone();
     let admin_address = config.admin;
-    let proxy = proxy(config, &conf, threads)?;
+    let traces = config.traces.clone();
+    let (spans, told) = traces.as_ref().map(Spans::new).unzip();
+    let proxy = proxy(config, spans, &conf, threads)?;
 
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
@@ -66,13 +71,23 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
     server.add_service(background_service("sweeper", Sweeper { proxy: Arc::clone(&proxy) }));
+    if let (Some(traces), Some(queue), Some(spans)) = (traces, told, &proxy.spans) {
+        let collector = Collector::new(&traces.endpoint).context("the collector cannot be used")?;
+        let teller = Teller { collector, queue: Mutex::new(Some(queue)), counts: Arc::clone(&spans.counts) };
+        server.add_service(background_service("traces", teller));
+    }
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     server.add_service(background_service("ready", Announcer { listeners: addresses, admin: admin_address }));
     server.run(RunArgs { shutdown_signal: Box::new(Drain { proxy }) });
     Ok(())
 }
 
-fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Arc<Proxy>> {
+fn proxy(
+    config: Config,
+    spans: Option<Spans>,
+    conf: &ServerConf,
+    threads: usize,
+) -> anyhow::Result<Arc<Proxy>> {
     let seed = RandomState::new().hash_one(std::process::id());
     let buffers = Buffers::new(config.buffers_total);
     let listeners = config.listeners.clone();
@@ -82,7 +97,7 @@ fn proxy(config: Config, conf: &ServerConf, threads: usize) -> anyhow::Result<Ar
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, seed)))
+    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, spans, seed)))
 }
 
 /// Closes idle upstream connections that nobody took in time.
@@ -104,6 +119,23 @@ impl BackgroundService for Sweeper {
         tokio::select! {
             () = sweeping => {}
             _ = shutdown.changed() => {}
+        }
+    }
+}
+
+/// Tells spans, for as long as the process serves.
+struct Teller {
+    collector: Collector,
+    queue: Mutex<Option<Receiver<Message>>>,
+    counts: Arc<Counts>,
+}
+
+#[async_trait]
+impl BackgroundService for Teller {
+    async fn start(&self, _: ShutdownWatch) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(queue) = queue {
+            self.collector.tell(queue, &self.counts).await;
         }
     }
 }
@@ -188,6 +220,9 @@ impl ShutdownSignalWatch for Drain {
             tracing::warn!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "stopping all the same");
         }
         self.proxy.access_log.flush();
+        if let Some(spans) = &self.proxy.spans {
+            spans.flush().await;
+        }
         ShutdownSignal::FastShutdown
     }
 }

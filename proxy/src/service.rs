@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
+use crate::spans::Spans;
+use crate::trace::Trace;
 use crate::{check, clock, head, headers, path, translate};
 use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
@@ -40,6 +42,8 @@ pub struct Proxy {
     pub metrics: Metrics,
     /// Where access lines go.
     pub access_log: AccessLog,
+    /// Where spans go, when they are told.
+    pub spans: Option<Spans>,
     /// The process is about to stop: every answer closes its connection.
     pub draining: AtomicBool,
     /// The last requests, for who asks why.
@@ -57,6 +61,7 @@ impl Proxy {
         connector: Connector,
         buffers: Arc<Buffers>,
         metrics: Metrics,
+        spans: Option<Spans>,
         seed: u64,
     ) -> Self {
         Self {
@@ -65,6 +70,7 @@ impl Proxy {
             buffers,
             metrics,
             access_log: AccessLog::start(),
+            spans,
             draining: AtomicBool::new(false),
             recent: History::of_requests(),
             in_flight: AtomicUsize::new(0),
@@ -99,21 +105,15 @@ impl Proxy {
         })
     }
 
-    fn traceparent(&self, came: &http::HeaderMap) -> HeaderValue {
-        headers::traceparent(came).cloned().unwrap_or_else(|| {
-            let (high, low, span) = (self.next_id(), self.next_id(), self.next_id() | 1);
-            HeaderValue::from_str(&format!("00-{high:016x}{low:016x}-{span:016x}-00"))
-                .unwrap_or(HeaderValue::from_static("00"))
-        })
-    }
-
     /// Serves one request, and says whether the connection may be used again.
     pub async fn serve(self: &Arc<Self>, session: &mut ServerSession, limits: &Limits, tls: bool) -> bool {
         let snapshot = self.snapshot.load_full();
         let head = session.req_header();
         let id = self.request_id(&head.headers);
+        let trace = Trace::of(&head.headers, self.spans.as_ref().map(Spans::share), || self.next_id());
         let mut visit = Visit::new(id, head.method.clone(), path::template(head.uri.path()));
-        let walked = self.walk(&snapshot, session, (limits, tls), &mut visit).await;
+        visit.trace = Some(trace);
+        let walked = self.walk(&snapshot, session, (limits, tls), trace, &mut visit).await;
         let served = walked.unwrap_or_else(Served::refused);
         let mut reusable = served.reusable;
         if let Some(refusal) = served.refusal {
@@ -133,6 +133,7 @@ impl Proxy {
         snapshot: &Snapshot,
         session: &mut ServerSession,
         (limits, tls): (&Limits, bool),
+        trace: Trace,
         visit: &mut Visit,
     ) -> Result<Served, Early> {
         let head = session.req_header();
@@ -171,7 +172,7 @@ impl Proxy {
                 None => head.uri.query(),
             },
             request_id: &visit.request_id,
-            traceparent: self.traceparent(&head.headers),
+            trace,
             judged: spec.fhir || spec.dialect == Dialect::ApiGateway,
         };
         let outgoing = Outgoing::new(head, strip, &origin)?;
@@ -192,6 +193,7 @@ impl Proxy {
             fhir_expected,
             errand,
             client: client_side,
+            trace,
         };
         Ok(engine::run(&call, session, &mut body, visit).await)
     }

@@ -54,6 +54,8 @@ mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request
 #[cfg(test)]
+mod traces; // continued, replaced, told to a collector
+#[cfg(test)]
 mod whole_house; // two regions with the real function, the proxy, the viewer
 
 #[cfg(test)]

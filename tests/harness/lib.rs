@@ -8,6 +8,7 @@
 //! | [`upstream`] | a scripted upstream: answers, delays, resets, half answers; remembers what it saw |
 //! | [`authority`] | certificates of its own for the scripted upstreams |
 //! | [`client`], [`raw`] | an orderly HTTP client; a raw one that misbehaves on purpose |
+//! | [`collector`] | an OpenTelemetry collector that remembers spans |
 //! | [`load`] | requests at a fixed rate, whatever the answers do |
 //! | [`metrics`], [`log`] | what the proxy tells: series and their differences, access lines as values |
 //! | [`prometheus`] | the real promtool and Prometheus |
@@ -21,6 +22,7 @@
 pub mod authority;
 pub mod browser;
 pub mod client;
+pub mod collector;
 pub mod eventually;
 pub mod house;
 pub mod load;

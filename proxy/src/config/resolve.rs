@@ -30,13 +30,22 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let admin = listener::socket(&admin, "address");
     let listeners = listener::listeners(&root, admin, outside);
     let log = listener::log(&root.block("log"));
+    let traces = root.optional_block("traces").map(|block| listener::traces(&block));
     let pools = pool::pools(&root, outside);
     let (routes, route_settings) = route::routes(&root, &pools);
     let buffers_total = buffers(&root, &pools);
     match (admin, report.into_problems()) {
-        (Some(admin), problems) if problems.is_empty() => {
-            Ok(Config { listeners, admin, buffers_total, log, routes, route_settings, pools, hash: 0 })
-        }
+        (Some(admin), problems) if problems.is_empty() => Ok(Config {
+            listeners,
+            admin,
+            buffers_total,
+            log,
+            traces,
+            routes,
+            route_settings,
+            pools,
+            hash: 0,
+        }),
         (_, problems) => Err(problems),
     }
 }

@@ -207,7 +207,12 @@ fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHea
         if body.whole { Duration::ZERO } else { body.deadline.saturating_duration_since(Instant::now()) };
     let deadline = plan.request_deadline + upload;
     let deadline = call.terms.deadline.map_or(deadline, |gives_up| deadline.min(gives_up));
-    call.outgoing.header(config, length, (deadline, clock::now(), clock::unix()))
+    let mut header = call.outgoing.header(config, length, (deadline, clock::now(), clock::unix()))?;
+    if call.trace.exported {
+        let parent = call.trace.header(plan.number);
+        header.insert_header("traceparent", parent).map_err(|_| Refusal::BadRequest)?;
+    }
+    Ok(header)
 }
 
 pub(super) async fn send(

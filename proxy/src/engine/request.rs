@@ -3,6 +3,7 @@
 use crate::config::UpstreamConfig;
 use crate::headers;
 use crate::path;
+use crate::trace::Trace;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -34,7 +35,7 @@ pub struct Origin<'a> {
     /// The id of this request.
     pub request_id: &'a HeaderValue,
     /// The trace this request belongs to.
-    pub traceparent: HeaderValue,
+    pub trace: Trace,
     /// Answers are judged, so they must come unencoded.
     pub judged: bool,
 }
@@ -51,6 +52,8 @@ impl Outgoing {
         path::join("", strip, path, query)?;
         let mut fields: Vec<_> = headers::for_upstream(&came.headers)
             .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
+            // What vendors said of a trace means nothing to another one.
+            .filter(|(name, _)| origin.trace.parent.is_some() || name.as_str() != "tracestate")
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         join_cookies(&mut fields);
@@ -64,7 +67,7 @@ impl Outgoing {
             set("x-forwarded-prefix", HeaderValue::from_str(strip).ok());
         }
         set("x-request-id", Some(origin.request_id.clone()));
-        set("traceparent", Some(origin.traceparent.clone()));
+        set("traceparent", Some(origin.trace.header(1)));
         if origin.judged {
             set("accept-encoding", Some(HeaderValue::from_static("identity")));
         }

@@ -117,6 +117,8 @@ families! {
         "The budget for held data.";
     lines_lost: IntCounterVec = "aorta_access_log_lines_lost_total" []
         "Access lines lost because whoever reads standard output was too slow.";
+    traced: IntCounterVec = "aorta_traced_requests_total" ["result"]
+        "Requests whose spans were told: sent, lost for want of room, or failed at the collector.";
     certificate_expiry: GaugeVec = "aorta_listener_certificate_expiry_timestamp_seconds" ["listener"]
         "When the listener's certificate ends.";
     config_info: GaugeVec = "aorta_config_info" ["hash"]

@@ -4,6 +4,7 @@ use super::Metrics;
 use crate::clock;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
+use crate::spans::Counts;
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
 use prometheus::{Encoder as _, GaugeVec, TextEncoder};
@@ -33,6 +34,12 @@ fn look_around(metrics: &Metrics, proxy: &Proxy, snapshot: &Snapshot) {
     set(&f.requests_in_flight, proxy.in_flight.load(Ordering::Relaxed) as f64);
     let lost = f.lines_lost.with_label_values::<&str>(&[]);
     lost.inc_by(proxy.access_log.lost().saturating_sub(lost.get()));
+    let none = Counts::default();
+    let counts = proxy.spans.as_ref().map_or(&none, |spans| &spans.counts);
+    for (result, count) in [("sent", &counts.sent), ("lost", &counts.lost), ("failed", &counts.failed)] {
+        let told = f.traced.with_label_values(&[result]);
+        told.inc_by(count.load(Ordering::Relaxed).saturating_sub(told.get()));
+    }
     set(&f.config_generation, snapshot.loaded.generation as f64);
     set(&f.config_loaded, snapshot.loaded.unix.as_secs_f64());
     // Only the hash in force has a series.

@@ -56,11 +56,12 @@ const fn flag(default: bool) -> Kind {
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 6] = [
+pub(in crate::config) static ROOT: [Key; 7] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
     restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
+    restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),
     live("routes", Kind::Blocks(&ROUTE), "Which request goes to which pool; the most specific match wins."),
     live("pools", Kind::NamedBlocks(&POOL), "Upstreams that serve the same records, by the pool's name."),
 ];
@@ -119,6 +120,19 @@ static LOG: [Key; 2] = [
 
 static SAMPLED: [Key; 1] =
     [restart("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
+
+static TRACES: [Key; 2] = [
+    restart(
+        "endpoint",
+        text("http://127.0.0.1:4318/v1/traces", "http://127.0.0.1:4318/v1/traces"),
+        "A collector that takes OTLP over HTTP in the clear, beside the proxy.",
+    ),
+    restart(
+        "sampled",
+        Kind::Share { default: 0.1 },
+        "The share of traces begun here that is told; a client's own `traceparent` says so itself.",
+    ),
+];
 
 static ROUTE: [Key; 4] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),

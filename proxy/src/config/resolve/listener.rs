@@ -4,7 +4,7 @@ use crate::config::block::Block;
 use crate::config::certificates;
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
-use crate::config::{AccessLog, Limits, Listener, Log};
+use crate::config::{AccessLog, Limits, Listener, Log, Traces};
 use std::net::SocketAddr;
 use tracing::level_filters::LevelFilter;
 
@@ -59,6 +59,20 @@ fn limits(block: &Block<'_>) -> Limits {
         body_time: block.duration("body_time"),
         connections: usize::try_from(block.count("connections")).unwrap_or(usize::MAX),
     }
+}
+
+/// Where spans are told.
+pub(super) fn traces(block: &Block<'_>) -> Traces {
+    let endpoint = block.text("endpoint").map_or("", |endpoint| endpoint.text);
+    let is_plain = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
+        uri.scheme() == Some(&http::uri::Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if !is_plain {
+        let right =
+            "write an http address such as `http://127.0.0.1:4318/v1/traces`; a collector speaks TLS onward";
+        block.problem("endpoint", format!("{} is no http address", quoted(endpoint)), right);
+    }
+    Traces { endpoint: endpoint.to_owned(), sampled: block.share("sampled").get() }
 }
 
 /// What is logged.

@@ -15,6 +15,20 @@ fn a_bare_number_is_no_duration() {
 }
 
 #[test]
+fn a_collector_is_reached_in_the_clear() {
+    let said = |written: &str| {
+        format!(
+            "10:20: traces.endpoint: `{written}` is no http address; write an http address such as \
+             `http://127.0.0.1:4318/v1/traces`; a collector speaks TLS onward"
+        )
+    };
+    for written in ["https://127.0.0.1:4318", "127.0.0.1:4318", "collector"] {
+        check(&format!("{GOOD}traces: {{endpoint: \"{written}\"}}\n"), &[said(written).as_str()]);
+    }
+    assert!(good(&format!("{GOOD}traces: {{}}\n")).traces.is_some_and(|traces| traces.sampled > 0.0));
+}
+
+#[test]
 fn every_number_has_bounds() {
     check(
         &pool_with(
