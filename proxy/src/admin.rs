@@ -5,6 +5,7 @@
 
 use crate::clock;
 use crate::explain;
+use crate::log_level::{LogLevel, WORDS};
 use crate::metrics;
 use crate::service::Proxy;
 use crate::snapshot::LivePool;
@@ -16,17 +17,25 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The admin application.
 pub struct Admin {
     proxy: Arc<Proxy>,
+    level: LogLevel,
 }
+
+/// What is posted here is a word or two.
+const BODY_MAX: usize = 1024;
+/// It is on its way when its head is.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 impl Admin {
     /// Over this proxy's state.
     #[must_use]
-    pub const fn new(proxy: Arc<Proxy>) -> Self {
-        Self { proxy }
+    pub const fn new(proxy: Arc<Proxy>, level: LogLevel) -> Self {
+        Self { proxy, level }
     }
 
     fn route(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
@@ -35,6 +44,7 @@ impl Admin {
             (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
             (&Method::GET, "/metrics") => self.metrics(),
             (&Method::GET, "/api/pools") => self.pools(),
+            (&Method::GET, "/api/log") => self.log(),
             (&Method::GET, _) => self.explain(path),
             _ => text(StatusCode::METHOD_NOT_ALLOWED, "read only\n"),
         }
@@ -47,6 +57,23 @@ impl Admin {
             Some(said) => answer(StatusCode::OK, "application/json", said.to_string().into_bytes()),
             None => text(StatusCode::NOT_FOUND, "no such page\n"),
         }
+    }
+
+    fn log(&self) -> Response<Vec<u8>> {
+        let level = json!({ "level": self.level.word() });
+        answer(StatusCode::OK, "application/json", level.to_string().into_bytes())
+    }
+
+    fn set_log(&self, body: Option<&[u8]>) -> Response<Vec<u8>> {
+        let wish = body.and_then(|body| serde_json::from_slice::<Value>(body).ok());
+        let level = wish.as_ref().and_then(|wish| wish["level"].as_str());
+        if !level.is_some_and(|level| self.level.set(level)) {
+            let levels = WORDS.join(", ");
+            let right = format!("send for example {{\"level\": \"debug\"}}; the levels are {levels}\n");
+            return text(StatusCode::BAD_REQUEST, &right);
+        }
+        tracing::warn!(level, "the log level was changed");
+        self.log()
     }
 
     fn ready(&self) -> Response<Vec<u8>> {
@@ -113,8 +140,24 @@ impl ServeHttp for Admin {
         if head.headers.contains_key(header::ORIGIN) || !host.is_some_and(is_own) {
             return text(StatusCode::FORBIDDEN, "not from a web page\n");
         }
+        if (&head.method, head.uri.path()) == (&Method::POST, "/api/log") {
+            let body = timeout(BODY_TIME, body(session)).await.ok().flatten();
+            return self.set_log(body.as_deref());
+        }
         self.route(&head.method, head.uri.path())
     }
+}
+
+/// A small body; none when it breaks off or is too large.
+async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = session.read_request_body().await.ok()? {
+        body.extend_from_slice(&piece);
+        if body.len() > BODY_MAX {
+            return None;
+        }
+    }
+    Some(body)
 }
 
 /// An address or `localhost`: a name of anybody's domain could have been pointed at loopback.

@@ -1,6 +1,7 @@
 //! The commands.
 
 use crate::explain::ask::{About, ask, show};
+use crate::log_level::LogLevel;
 use crate::simulate::Run;
 use crate::{config, server, simulate};
 use anyhow::Context as _;
@@ -119,12 +120,8 @@ fn serve(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(EX_CONFIG))
         }
         Ok(config) => {
-            tracing_subscriber::fmt()
-                .json()
-                .with_writer(std::io::stderr)
-                .with_max_level(config.log.level)
-                .init();
-            server::run(config)?;
+            let level = LogLevel::start(config.log.level)?;
+            server::run(config, level)?;
             Ok(ExitCode::SUCCESS)
         }
     }

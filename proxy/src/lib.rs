@@ -15,7 +15,7 @@
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
-//! [`clock`] (the only one), [`admin`], [`explain`] (why),
+//! [`clock`] (the only one), [`log_level`], [`admin`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time).
 
 pub mod access_log;
@@ -35,6 +35,7 @@ pub mod interaction;
 pub mod line;
 pub mod links;
 pub mod listener;
+pub mod log_level;
 pub mod metrics;
 pub mod path;
 pub mod record;

@@ -6,6 +6,7 @@ use crate::check;
 use crate::clock;
 use crate::config::Config;
 use crate::listener;
+use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
@@ -45,7 +46,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the configuration cannot be brought into force, or an address cannot be bound.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config, level: LogLevel) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // A connection and what it asks of upstreams stay on one thread: nobody is woken on another.
     let mut conf = ServerConf { threads, work_stealing: false, ..ServerConf::default() };
@@ -64,7 +65,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             server.add_service(worker);
         }
     }
-    let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(Admin::new(Arc::clone(&proxy))));
+    let mut admin =
+        Service::new("admin".to_owned(), HttpServer::new_app(Admin::new(Arc::clone(&proxy), level)));
     admin.add_tcp(&admin_address.to_string());
     admin.threads = Some(1);
     server.add_service(admin);

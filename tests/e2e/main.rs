@@ -36,6 +36,8 @@ mod kubernetes; // every manifest is used and true to the programs
 #[cfg(test)]
 mod links; // an upstream's links lead back through the proxy, and nothing else changes
 #[cfg(test)]
+mod logs; // the level changes while the proxy runs
+#[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
 mod pace; // one that answers far slower than its siblings is left out
