@@ -186,6 +186,9 @@ async fn a_lost_region_shows_within_one_scrape_and_no_panel_is_empty() {
     let watched = Watched::start().await;
     let traffic = tokio::spawn(ask_for_patients(Client::new(watched.house.proxy.target())));
     watched.data("traffic", "sum(rate(aorta_requests_total[1m])) > 0").await;
+    // First where only clients meet it, so that some are rescued: the proxy's own check may find a lost region before they do.
+    watched.house.ohio.fault(r#"{"kind": "disabled", "paths": "/Patient"}"#).await;
+    watched.data("rescues", "sum(aorta_requests_rescued_total) > 0").await;
     watched.house.ohio.fault(r#"{"kind": "disabled"}"#).await;
     let is_out = || (watched.house.proxy.state_of("ohio") == "ejected").then(unix);
     let lost = eventually::found("Ohio is ejected", is_out).await;
