@@ -6,6 +6,7 @@
 mod attempt;
 mod commit;
 mod confirm;
+mod connect;
 mod outlet;
 mod own;
 mod request;

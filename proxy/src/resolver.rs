@@ -6,6 +6,7 @@ use crate::snapshot::{LivePool, LiveUpstream, Snapshot};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use std::net::SocketAddr;
@@ -35,7 +36,12 @@ impl Resolver {
 #[async_trait]
 impl BackgroundService for Resolver {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let system = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+        let built = TokioResolver::builder_tokio().and_then(|mut builder| {
+            // Its default asks for IPv6 only where there is no IPv4.
+            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+            builder.build()
+        });
+        let system = match built {
             Ok(system) => Arc::new(system),
             Err(error) => {
                 tracing::error!(%error, "the system's resolver configuration cannot be read; names stay unresolved");

@@ -135,7 +135,41 @@ pub struct Peer {
 /// An address that could not be connected to is asked last for this long.
 const AVOID: Duration = Duration::from_secs(10);
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request that may be repeated.
+    Repeatable,
+    /// A request that may not.
+    Once,
+    /// A check of the proxy's own.
+    Own,
+}
+
+/// Which address is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Another one.
+    Next,
+    /// The one that was.
+    Same,
+}
+
 impl Peer {
+    /// Its connections for this purpose.
+    #[must_use]
+    pub const fn line(&self, purpose: Purpose) -> &Line {
+        match purpose {
+            Purpose::Repeatable => &self.shared,
+            Purpose::Once => &self.fresh,
+            Purpose::Own => &self.own,
+        }
+    }
+
+    fn is_v6(&self) -> bool {
+        self.shared.peer._address.as_inet().is_some_and(SocketAddr::is_ipv6)
+    }
+
     /// Its address, in words.
     #[must_use]
     pub fn address(&self) -> String {
@@ -198,25 +232,30 @@ impl LiveUpstream {
         }
     }
 
-    /// The address whose turn it is.
+    /// Its address, when it has one only.
     #[must_use]
-    pub fn next_peer(&self, now: Timestamp) -> Option<Arc<Peer>> {
-        let peers = self.peers.load();
-        match &peers[..] {
+    pub fn only_peer(&self) -> Option<Arc<Peer>> {
+        match &self.peers.load()[..] {
             [only] => Some(Arc::clone(only)),
-            _ => self.peers(now).next(),
+            _ => None,
         }
     }
 
-    /// All addresses, another one first each time, and those that just failed last.
-    pub fn peers(&self, now: Timestamp) -> impl ExactSizeIterator<Item = Arc<Peer>> + use<> {
-        let peers = self.peers.load();
-        let mut order = peers.to_vec();
+    /// All addresses: IPv6 and IPv4 in turn (RFC 8305 section 4), of each another one first with each turn, and
+    /// those that just failed last.
+    pub fn peers(&self, turn: Turn, now: Timestamp) -> Vec<Arc<Peer>> {
+        let mut order = self.peers.load().to_vec();
         if order.len() > 1 {
-            order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % peers.len());
+            let turn = match turn {
+                Turn::Next => self.turn.fetch_add(1, Ordering::Relaxed),
+                Turn::Same => self.turn.load(Ordering::Relaxed).wrapping_sub(1),
+            };
+            let first = turn % order.len();
+            order.rotate_left(first);
+            order = interleaved(order);
             order.sort_by_key(|peer| peer.avoided.load(Ordering::Relaxed) > now.as_micros());
         }
-        order.into_iter()
+        order
     }
 
     /// The name was just looked up, with success.
@@ -247,4 +286,15 @@ impl LiveUpstream {
     pub fn addresses(&self) -> Vec<String> {
         self.peers.load().iter().map(|peer| peer.address()).collect()
     }
+}
+
+fn interleaved(peers: Vec<Arc<Peer>>) -> Vec<Arc<Peer>> {
+    let (six, four): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.is_v6());
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut order = Vec::with_capacity(six.len() + four.len());
+    while six.len() + four.len() > 0 {
+        order.extend(six.next());
+        order.extend(four.next());
+    }
+    order
 }

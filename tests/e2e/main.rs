@@ -4,6 +4,8 @@
 //! did not end in order, or still had a request in flight.
 
 #[cfg(test)]
+mod addresses; // several addresses of one upstream: the next one a moment later
+#[cfg(test)]
 mod alerts; // each fires in its trouble, on no good day, and has its runbook
 #[cfg(test)]
 mod balancing; // equal shares in strict turn, shares by weight

@@ -1,13 +1,13 @@
 //! One try at one upstream: connect, send, and take the answer in until it can be judged.
 
 use super::request::BodyLength;
-use super::{Call, unless_gone};
+use super::{Call, connect, unless_gone};
 use crate::buffers::Reservation;
 use crate::clock;
 use crate::config::PoolConfig;
 use crate::intake::{self, Body, Lost};
 use crate::shape::{self, Media};
-use crate::snapshot::Peer;
+use crate::snapshot::{Peer, Purpose};
 use aorta_core::exchange::{Attempt, Failure};
 use aorta_core::fhir_safety::Safety;
 use aorta_core::verdict::Refusal;
@@ -170,28 +170,25 @@ async fn early_answer(
     }
 }
 
-/// A connection that waits for a request already.
-fn waiting(call: &Call<'_>, upstream: usize) -> Option<Connection> {
-    let fresh = call.terms.safety == Safety::Unsafe;
-    let peer = call.pool.upstreams.get(upstream)?.next_peer(clock::now())?;
-    let session = if fresh { &peer.fresh } else { &peer.shared }.waiting()?;
-    Some(Connection { session, peer, fresh, spent: false })
+const fn purpose(call: &Call<'_>) -> Purpose {
+    match call.terms.safety {
+        Safety::Unsafe => Purpose::Once,
+        _ => Purpose::Repeatable,
+    }
 }
 
-/// Connects to the upstream's addresses in turn, each with its part of the time that is left.
+/// A connection that waits for a request already.
+fn waiting(call: &Call<'_>, upstream: usize) -> Option<Connection> {
+    let purpose = purpose(call);
+    let (session, peer) = connect::waiting(call.pool.upstreams.get(upstream)?, purpose)?;
+    Some(Connection { session, peer, fresh: purpose == Purpose::Once, spent: false })
+}
+
+/// Connects to whichever of the upstream's addresses stands first.
 pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Option<Connection> {
-    let fresh = call.terms.safety == Safety::Unsafe;
-    let mut peers = call.pool.upstreams.get(upstream)?.peers(clock::now());
-    while let Some(peer) = peers.next() {
-        let left = by.saturating_duration_since(Instant::now());
-        let part = left / u32::try_from(peers.len() + 1).unwrap_or(u32::MAX);
-        let line = if fresh { &peer.fresh } else { &peer.shared };
-        match timeout(part, line.open(&call.proxy.connector)).await {
-            Ok(Some(session)) => return Some(Connection { session, peer, fresh, spent: false }),
-            Ok(None) | Err(_) => peer.failed(clock::now()),
-        }
-    }
-    None
+    let (purpose, live) = (purpose(call), call.pool.upstreams.get(upstream)?);
+    let (session, peer) = connect::connect(&call.proxy.connector, live, purpose, by).await?;
+    Some(Connection { session, peer, fresh: purpose == Purpose::Once, spent: false })
 }
 
 fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {

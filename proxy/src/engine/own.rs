@@ -1,12 +1,13 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
 use super::attempt::{Held, read_head, send};
+use super::connect::connect;
 use super::request::Outgoing;
 use crate::buffers::Reservation;
 use crate::clock;
 use crate::config::Check;
 use crate::service::Proxy;
-use crate::snapshot::LivePool;
+use crate::snapshot::{LivePool, Purpose};
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 
@@ -30,8 +31,9 @@ pub async fn own_request(
     body_max: usize,
 ) -> Option<OwnAnswer> {
     let config = pool.config.upstreams.get(upstream)?;
-    let peer = pool.upstreams.get(upstream)?.peers(clock::now()).next()?;
-    let mut connection = peer.own.open(&proxy.connector).await?;
+    let live = pool.upstreams.get(upstream)?;
+    let by = clock::instant(clock::now() + pool.config.spec.timeouts.connect);
+    let (mut connection, _) = connect(&proxy.connector, live, Purpose::Own, by).await?;
     let header = Outgoing::own(&check.path).own_header(config).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;
     let head = read_head(&mut connection).await.ok()?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Turn};
 use aorta_core::time::Timestamp;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -74,7 +74,7 @@ fn upstream() -> Snapshot {
 }
 
 #[tokio::test]
-async fn the_last_good_addresses_stay_when_a_name_goes_empty() {
+async fn a_dns_answer_that_is_empty_keeps_the_last_addresses() {
     let server = NameServer::start().await;
     let system = server.resolver();
     let snapshot = upstream();
@@ -95,4 +95,31 @@ async fn the_last_good_addresses_stay_when_a_name_goes_empty() {
     refresh(&system, config, live).await;
     assert_eq!(live.addresses(), ["127.0.0.4:443"]);
     assert!(!live.is_stale());
+}
+
+#[test]
+fn ipv6_and_ipv4_take_turns_and_an_address_that_failed_is_last() {
+    let snapshot = upstream();
+    let (config, live) = (&snapshot.pools[0].config.upstreams[0], &snapshot.pools[0].upstreams[0]);
+    let addresses =
+        ["192.0.2.1:443", "192.0.2.2:443", "192.0.2.3:443", "[2001:db8::1]:443", "[2001:db8::2]:443"];
+    live.replace(config, &addresses.map(|address| address.parse().unwrap()));
+    let now = crate::clock::now();
+    let order = || live.peers(Turn::Next, now).iter().map(|peer| peer.address()).collect::<Vec<_>>();
+    let is_v6 = |address: &String| address.starts_with('[');
+    let mut firsts = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let order = order();
+        assert_eq!(
+            order.iter().map(is_v6).collect::<Vec<_>>(),
+            [true, false, true, false, false],
+            "{order:?}"
+        );
+        firsts.insert(order[0].clone());
+    }
+    assert_eq!(firsts.len(), 2, "each in its turn");
+    for peer in live.peers(Turn::Same, now).iter().filter(|peer| is_v6(&peer.address())) {
+        peer.failed(now);
+    }
+    assert_eq!(order().iter().map(is_v6).collect::<Vec<_>>(), [false, false, false, true, true]);
 }
