@@ -6,6 +6,7 @@ use aorta_core::pool::PoolEvent;
 use aorta_core::simulate::scenario::Scenario;
 use aorta_core::simulate::{Step, What};
 use aorta_core::upstream::Health;
+use std::time::Duration;
 
 /// What the laws remember of one upstream.
 #[derive(Clone, Default)]
@@ -47,8 +48,13 @@ impl<'a> CheckLaws<'a> {
         for (memory, held) in self.memories.iter_mut().zip(step.pool.upstreams()) {
             match held.health() {
                 Health::Healthy => memory.cause = None,
-                Health::Degraded { reason, .. } | Health::Ejected { reason, .. } => {
+                Health::Degraded { reason, .. } => {
                     memory.cause.get_or_insert(reason);
+                }
+                Health::Ejected { reason, until, .. } => {
+                    memory.cause.get_or_insert(reason);
+                    let waits = step.at.until(until);
+                    assert!(waits <= longest_wait(self.scenario), "nobody may probe it for {waits:?}");
                 }
                 Health::Probing { .. } => {}
             }
@@ -80,6 +86,13 @@ impl<'a> CheckLaws<'a> {
     fn is_after_a_check_of(&self, upstream: usize) -> bool {
         self.checked.is_some_and(|(checked, _)| checked == upstream)
     }
+}
+
+/// Liveness: whatever happens, an ejected upstream may be probed again within this.
+fn longest_wait(scenario: &Scenario) -> Duration {
+    let passive = &scenario.pool.passive_health;
+    let next_check = scenario.pool.active_health.map(|policy| policy.interval * 2 + policy.timeout);
+    passive.ejection.max(passive.ejection_max).max(next_check.unwrap_or_default())
 }
 
 /// The application's failures are not the checks' to forgive.
