@@ -20,6 +20,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod batch;
 pub mod buffers;
 pub mod check;
 pub mod cli;

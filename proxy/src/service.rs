@@ -185,6 +185,8 @@ impl Proxy {
         let page = page.flatten().filter(|_| safety == Safety::Safe);
         let client = translate::client(&head.headers, client);
         let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;
+        let is_batch = spec.fhir && errand == Errand::Batch && body.whole;
+        let safety = if is_batch { translate::batch_safety(spec, &body.held) } else { safety };
         let call = Call {
             proxy: self,
             pool,

@@ -1,5 +1,6 @@
 //! Between Pingora's words and the core's: upstream to peer, request to facts.
 
+use crate::batch;
 use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
 use crate::line::Line;
@@ -146,6 +147,23 @@ pub fn safety<'v>(
         data_domain: spec.has_data_domain(),
         retry_unconditional_put: spec.retry.retry_unconditional_put,
     })
+}
+
+/// What repeating a batch or transaction would do, when its whole body is held.
+#[must_use]
+pub fn batch_safety(spec: &PoolSpec, body: &[u8]) -> Safety {
+    batch::judge(
+        body,
+        SafetyFacts {
+            method: &Method::POST,
+            path: "",
+            if_match: false,
+            if_none_exist: false,
+            fhir: spec.fhir,
+            data_domain: spec.has_data_domain(),
+            retry_unconditional_put: spec.retry.retry_unconditional_put,
+        },
+    )
 }
 
 /// The client speaks FHIR's JSON, so an answer in another tongue is not what it asked for.

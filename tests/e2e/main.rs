@@ -10,6 +10,8 @@ mod alerts; // each fires in its trouble, on no good day, and has its runbook
 #[cfg(test)]
 mod balancing; // equal shares in strict turn, shares by weight
 #[cfg(test)]
+mod batches; // a batch is repeated only when each of its entries may be
+#[cfg(test)]
 mod blame; // what a client does wrong never ejects an upstream
 #[cfg(test)]
 mod bodies; // replayed up to the limit, streamed beyond it, never spliced

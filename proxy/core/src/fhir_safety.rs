@@ -9,8 +9,8 @@ pub use errand::Errand;
 
 use http::Method;
 
-/// What repeating a request would do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What repeating a request would do; of several things done together the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Safety {
     /// It reads: repeating it changes nothing.
     Safe,
@@ -20,6 +20,14 @@ pub enum Safety {
     Conditional,
     /// A second execution would be a second effect.
     Unsafe,
+}
+
+impl Safety {
+    /// What repeating both would do, when one cannot be repeated without the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
 }
 
 /// What the judgement looks at.
