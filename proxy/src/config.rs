@@ -149,6 +149,8 @@ pub struct PoolConfig {
     pub page_marks: Vec<String>,
     /// What `x-aorta-upstream` tells the client.
     pub reveal_upstream: Reveal,
+    /// Answers of at least so many bytes are compressed for clients that take it; none compresses nothing.
+    pub compress_min: Option<usize>,
     /// The proxy's own check request.
     pub check: Option<Check>,
     /// Request bodies up to this many bytes are kept to be replayed.

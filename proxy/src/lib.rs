@@ -25,6 +25,7 @@ pub mod buffers;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod compress;
 pub mod config;
 pub mod door;
 pub mod engine;

@@ -22,6 +22,8 @@ mod check; // a bad file is told by line and remedy, and starts nothing
 #[cfg(test)]
 mod checks; // the proxy's own checks: who is dead and who is back, asked by nobody
 #[cfg(test)]
+mod compression; // by what the client takes, never twice, off by default
+#[cfg(test)]
 mod dashboards; // a real Prometheus sees a region lost; no panel is empty
 #[cfg(test)]
 mod draining; // SIGTERM: what is in flight is finished

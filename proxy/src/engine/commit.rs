@@ -33,7 +33,7 @@ pub(super) async fn deliver(
     if call.pool.config.unwrap_envelope && matches!(facts.body, BodyFacts::Envelope { .. }) {
         open_envelope(&mut answer);
     }
-    let mut outlet = Outlet::open(call, visit.upstream, &mut answer);
+    let mut outlet = Outlet::open(call, &session.req_header().headers, visit.upstream, &mut answer);
     let Some(head) = head(call, session, &answer, &outlet, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
@@ -74,7 +74,7 @@ async fn stream(
         };
         let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
         let Some(chunk) = chunk else { break };
-        let chunk = outlet.pass(chunk);
+        let Some(chunk) = outlet.pass(chunk) else { return Delivery::UpstreamBroke };
         // An empty piece would be written as the last chunk, and end the body early.
         if chunk.is_empty() {
             continue;
@@ -85,7 +85,7 @@ async fn stream(
         }
     }
     connection.release(call);
-    let end = outlet.end();
+    let Some(end) = outlet.end() else { return Delivery::UpstreamBroke };
     visit.sent += end.len();
     match timeout(pause_max, session.write_response_body(end, true)).await {
         Ok(Ok(())) => Delivery::Done,

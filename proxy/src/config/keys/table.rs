@@ -159,7 +159,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 13] = [
+static POOL: [Key; 14] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -182,6 +182,7 @@ static POOL: [Key; 13] = [
         Kind::Choice { words: &["off", "name", "url"], default: "off" },
         "What `x-aorta-upstream` tells the client.",
     ),
+    live("compression", Kind::Block(&COMPRESSION), "Answers in a coding that the client takes."),
     live("upstreams", Kind::Blocks(&UPSTREAM), "Whom it asks: the list to edit when a region comes or goes."),
     live(
         "passive_health",
@@ -205,6 +206,15 @@ static POOL: [Key; 13] = [
     ),
     live("retry", Kind::Block(&RETRY), "When a request is tried again."),
     live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
+];
+
+static COMPRESSION: [Key; 2] = [
+    live(
+        "enabled",
+        flag(false),
+        "Compress text with zstd, br or gzip; off, because lengths then tell of contents (BREACH).",
+    ),
+    live("min_bytes", size(KIB, 0, GIB), "Shorter answers go out as they are."),
 ];
 
 static BALANCE: [Key; 1] = [live(

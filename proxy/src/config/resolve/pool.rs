@@ -71,10 +71,16 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         page_marks: page_marks(block, name.text, &upstreams),
         upstreams,
         reveal_upstream,
+        compress_min: compress_min(&block.block("compression")),
         check,
         replay_body_max: retry.size("replay_body_max"),
         hold_max: retry.size("hold_max"),
     }
+}
+
+fn compress_min(block: &Block<'_>) -> Option<usize> {
+    let bytes_min = block.size("min_bytes");
+    block.flag("enabled").then_some(bytes_min)
 }
 
 /// One upstream needs no marks, and only FHIR's links are known.

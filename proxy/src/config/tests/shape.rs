@@ -19,9 +19,9 @@ fn a_key_of_a_later_version_is_unknown_now() {
         &pool_with("    hedge: {enabled: true}\n    concurrency: {max: 9}\n").replace("https:", "http:"),
         &[
             "10:5: pools.records.hedge: is an unknown key; known here: balance, dialect, fhir, unwrap_envelope, \
-             paging, reveal_upstream, upstreams, passive_health, active_health, write_affinity, slow_start, retry, timeouts",
+             paging, reveal_upstream, compression, upstreams, passive_health, active_health, write_affinity, slow_start, retry, timeouts",
             "11:5: pools.records.concurrency: is an unknown key; known here: balance, dialect, fhir, \
-             unwrap_envelope, paging, reveal_upstream, upstreams, passive_health, active_health, write_affinity, slow_start, retry, timeouts",
+             unwrap_envelope, paging, reveal_upstream, compression, upstreams, passive_health, active_health, write_affinity, slow_start, retry, timeouts",
         ],
     );
 }
