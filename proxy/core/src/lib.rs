@@ -8,7 +8,7 @@
 //!
 //! 1. [`time`] and [`bounds`]: the plain values everything else is made of.
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
-//! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt.
+//! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt; [`admission`]: who may begin.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
 //! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `pace`, `affinity`: who is asked next, who is
 //!    out, how one comes back, who is asked less, and where a client that wrote reads.
@@ -17,6 +17,7 @@
 //! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
 //! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
+pub mod admission;
 mod affinity;
 pub mod balance;
 mod bias;

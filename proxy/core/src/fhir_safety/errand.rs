@@ -1,6 +1,7 @@
 //! What a request is sent for, by its method and the shape of its path (FHIR R4, "RESTful API"): as coarse as
 //! decisions are. Metrics count FHIR's interactions more finely, and decide nothing.
 
+use crate::admission::Priority;
 use http::Method;
 
 /// What a request is sent for, as far as decisions differ by it.
@@ -69,6 +70,17 @@ impl Errand {
 
     fn operation(name: &str) -> Self {
         if matches!(name, "$export" | "$everything") { Self::Bulk } else { Self::Operation }
+    }
+
+    /// What is let in first when not everything can be.
+    #[must_use]
+    pub const fn priority(self) -> Priority {
+        match self {
+            Self::Read => Priority::Record,
+            Self::Write | Self::Batch => Priority::Write,
+            Self::Search | Self::Operation | Self::Other => Priority::Search,
+            Self::Bulk => Priority::Bulk,
+        }
     }
 
     /// Its answer is one record and no Bundle that the server composed. (A stored Bundle is a record too.)
