@@ -94,6 +94,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Connections open at once.
     pub connections: usize,
+    /// Of them from one address.
+    pub connections_per_client: usize,
 }
 
 /// What the proxy logs.
@@ -153,6 +155,8 @@ pub struct PoolConfig {
     pub compress_min: Option<usize>,
     /// The proxy's own check request.
     pub check: Option<Check>,
+    /// Longer request bodies are refused before they are sent.
+    pub body_max: usize,
     /// Request bodies up to this many bytes are kept to be replayed.
     pub replay_body_max: usize,
     /// Answers are held until complete or until this many bytes.

@@ -18,8 +18,11 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -37,6 +40,7 @@ pub struct Gate {
     tls: bool,
     proxy: Arc<Proxy>,
     open: AtomicUsize,
+    by_client: Mutex<HashMap<IpAddr, usize>>,
     plain: Arc<Door>,
     prior_knowledge: Arc<Door>,
 }
@@ -50,10 +54,24 @@ impl Gate {
             limits,
             tls,
             open: AtomicUsize::new(0),
+            by_client: Mutex::default(),
             plain: door(false),
             prior_knowledge: door(true),
             proxy,
         }
+    }
+
+    /// Counts one more connection of this client; none when it has as many as it may.
+    fn held_by(&self, client: Option<IpAddr>) -> Option<Held<'_>> {
+        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = client {
+            let count = by_client.entry(client).or_default();
+            if *count >= self.limits.connections_per_client {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Held { gate: self, client })
     }
 
     /// The client begins with HTTP/2's preface (RFC 9113 section 3.4); none when it does not begin in time.
@@ -71,14 +89,45 @@ impl Gate {
     }
 }
 
+/// A connection that counts for its client until it is dropped.
+struct Held<'g> {
+    gate: &'g Gate,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut by_client = self.gate.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has no connection is forgotten: the table is never longer than the listener's connections.
+        if let Some(client) = self.client
+            && let Entry::Occupied(mut count) = by_client.entry(client)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// An IPv4 client of a dual-stack socket is the client that it is elsewhere.
+fn client_of(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    digest.peer_addr()?.as_inet().map(|address| address.ip().to_canonical())
+}
+
 #[async_trait]
 impl ServerApp for Gate {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _open = Counted::new(&self.open);
         if self.open.load(Ordering::Relaxed) > self.limits.connections {
-            self.proxy.metrics.connection_refused();
+            self.proxy.metrics.connection_refused(false);
             return None;
         }
+        let Some(_held) = self.held_by(client_of(&stream)) else {
+            self.proxy.metrics.connection_refused(true);
+            return None;
+        };
         let door = if !self.tls && self.begins_with_preface(&mut stream).await? {
             &self.prior_knowledge
         } else {

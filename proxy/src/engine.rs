@@ -174,7 +174,7 @@ async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Ste
 /// Watching a client means reading from it, so it is watched only once its request has been read to the end:
 /// before that the watch would eat a byte of the body. The work stays where it is: moved in, it would be there
 /// twice.
-async fn unless_gone<T>(
+pub(crate) async fn unless_gone<T>(
     session: &mut ServerSession,
     request_is_read: bool,
     work: Pin<&mut impl Future<Output = T>>,

@@ -6,10 +6,10 @@
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
 //! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
 //!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
-//!    [`intake`] takes its body in.
+//!    [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
-//!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`refusal`] words
-//!    Aorta's own answers.
+//!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
+//!    them smaller, [`refusal`] words Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`], [`access_log`] and [`spans`]; [`interaction`] names what it did in
 //!    FHIR.
 //!
@@ -20,6 +20,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod admission;
 pub mod batch;
 pub mod buffers;
 pub mod check;

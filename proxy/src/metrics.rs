@@ -10,6 +10,7 @@ pub use scrape::expose;
 use crate::config::Listener;
 use crate::record::Visit;
 use crate::snapshot::{LivePool, Snapshot};
+use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::pool::PoolEvent;
@@ -124,16 +125,29 @@ impl Metrics {
         }
     }
 
-    /// A connection was refused because the listener is full.
-    pub fn connection_refused(&self) {
-        self.families.connections_refused.with_label_values::<&str>(&[]).inc();
+    /// A request found no place in a pool.
+    pub fn shed(&self, pool: usize, priority: Priority, shed: Shed) {
+        if let Some(pool) = self.pools.get(pool) {
+            pool.shed(priority, shed);
+        }
+    }
+
+    /// A connection was refused: the listener is full, or its client has too many.
+    pub fn connection_refused(&self, client_has_too_many: bool) {
+        let reason = if client_has_too_many { CONNECTION_REFUSALS[1] } else { CONNECTION_REFUSALS[0] };
+        self.families.connections_refused.with_label_values(&[reason]).inc();
     }
 }
+
+/// Why a listener takes no more connections.
+const CONNECTION_REFUSALS: [&str; 2] = ["listener", "client"];
 
 impl Families {
     /// Gauges that a process sets once, and counters that no pool or route would make.
     fn say_what_does_not_change(&self, listeners: &[Listener]) {
-        self.connections_refused.with_label_values::<&str>(&[]);
+        for reason in CONNECTION_REFUSALS {
+            self.connections_refused.with_label_values(&[reason]);
+        }
         self.lines_lost.with_label_values::<&str>(&[]);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         // The process would not be here otherwise.

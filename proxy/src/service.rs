@@ -1,6 +1,7 @@
 //! The walk of one request, from its head to the ledger.
 
 use crate::access_log::AccessLog;
+use crate::admission::Place;
 use crate::buffers::Buffers;
 use crate::config::Limits;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
@@ -127,7 +128,26 @@ impl Proxy {
         reusable
     }
 
-    /// Route, body, attempts.
+    /// Takes a place in the pool, or waits for one.
+    async fn admit<'p>(
+        &self,
+        session: &mut ServerSession,
+        pool: &'p LivePool,
+        (errand, request_is_read): (Errand, bool),
+        visit: &Visit,
+    ) -> Result<Place<'p>, Early> {
+        let priority = translate::priority(&pool.config.spec, errand, session.req_header());
+        let waiting = std::pin::pin!(pool.places.take(priority));
+        let place = engine::unless_gone(session, request_is_read, waiting).await;
+        place.ok_or(Early::ClientGone)?.map_err(|shed| {
+            if let Some(pool) = visit.pool {
+                self.metrics.shed(pool, priority, shed);
+            }
+            if request_is_read { Early::Refused(Refusal::Overloaded) } else { Early::Unread }
+        })
+    }
+
+    /// Route, body, place, attempts.
     async fn walk(
         self: &Arc<Self>,
         snapshot: &Snapshot,
@@ -136,6 +156,35 @@ impl Proxy {
         trace: Trace,
         visit: &mut Visit,
     ) -> Result<Served, Early> {
+        let Asked { pool, strip, outgoing, errand, fhir_expected, mut terms } =
+            self.look(snapshot, session, (tls, trace), visit)?;
+        let limits = Limits { body_bytes: limits.body_bytes.min(pool.config.body_max), ..*limits };
+        let mut body = intake::take_in(session, &limits, pool.config.replay_body_max, &self.buffers).await?;
+        if let Some(form) = outgoing.form() {
+            // A search by GET has no body; one that has cannot become a form.
+            body.held =
+                Some(form).filter(|_| body.whole && body.held.is_empty()).ok_or(Refusal::UriTooLong)?;
+        }
+        terms.replayable = body.whole;
+        if pool.config.spec.fhir && errand == Errand::Batch && body.whole {
+            terms.safety = translate::batch_safety(&pool.config.spec, &body.held);
+        }
+        let _place = self.admit(session, pool, (errand, body.whole), visit).await?;
+        let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
+        let client = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
+        let call =
+            Call { proxy: self, pool, outgoing: &outgoing, terms, fhir_expected, errand, client, trace };
+        Ok(engine::run(&call, session, &mut body, visit).await)
+    }
+
+    /// What the head of a request says: where it belongs, and on which terms it goes out.
+    fn look<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        session: &ServerSession,
+        (tls, trace): (bool, Trace),
+        visit: &mut Visit,
+    ) -> Result<Asked<'s>, Refusal> {
         let head = session.req_header();
         head::judge_method(&head.method)?;
         let asked = head
@@ -156,13 +205,12 @@ impl Proxy {
         let deadline = translate::deadline(&head.headers)?;
         let spec = &pool.config.spec;
         let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
-        visit.interaction = spec.fhir.then(|| {
-            let path = head.uri.path();
-            Interaction::of(&head.method, path.strip_prefix(strip).unwrap_or(path))
-        });
+        let path = head.uri.path().strip_prefix(strip).unwrap_or(head.uri.path());
+        visit.interaction = spec.fhir.then(|| Interaction::of(&head.method, path));
         let client = client_address(session);
         let paged = head.uri.query().filter(|_| spec.fhir).and_then(page::take);
         let page = paged.as_ref().map(|(_, mark)| pool.config.page_maker(mark)).transpose()?;
+        let errand = Errand::of(&head.method, path);
         let origin = Origin {
             client,
             tls,
@@ -175,35 +223,37 @@ impl Proxy {
             trace,
             judged: spec.fhir || spec.dialect == Dialect::ApiGateway,
         };
-        let outgoing = Outgoing::new(head, strip, &origin)?;
+        let mut outgoing = Outgoing::new(head, strip, &origin);
+        outgoing.fit(spec, errand)?;
         let safety = translate::safety(spec, &head.method, head.uri.path(), |name| outgoing.field(name));
-        let fhir_expected = translate::expects_fhir(spec, &head.uri, &head.headers);
-        let key = pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client));
-        let errand = Errand::of(&head.method, head.uri.path().strip_prefix(strip).unwrap_or_default());
-        let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
-        let client_side = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
-        let page = page.flatten().filter(|_| safety == Safety::Safe);
-        let client = translate::client(&head.headers, client);
-        let mut body = intake::take_in(session, limits, pool.config.replay_body_max, &self.buffers).await?;
-        let is_batch = spec.fhir && errand == Errand::Batch && body.whole;
-        let safety = if is_batch { translate::batch_safety(spec, &body.held) } else { safety };
-        let call = Call {
-            proxy: self,
-            pool,
-            outgoing: &outgoing,
-            terms: Terms { safety, client, key, replayable: body.whole, deadline, page },
-            fhir_expected,
-            errand,
-            client: client_side,
-            trace,
+        let terms = Terms {
+            safety,
+            client: translate::client(&head.headers, client),
+            key: pool.config.hash_key.as_ref().and_then(|by| translate::hash_key(by, &head.headers, client)),
+            replayable: false,
+            deadline,
+            page: page.flatten().filter(|_| safety == Safety::Safe),
         };
-        Ok(engine::run(&call, session, &mut body, visit).await)
+        let fhir_expected = translate::expects_fhir(spec, &head.uri, &head.headers);
+        Ok(Asked { pool, strip, outgoing, errand, fhir_expected, terms })
     }
+}
+
+/// What the head of a request says.
+struct Asked<'s> {
+    pool: &'s Arc<LivePool>,
+    strip: &'s str,
+    outgoing: Outgoing,
+    errand: Errand,
+    fhir_expected: bool,
+    terms: Terms,
 }
 
 /// A request that never reached a pool.
 enum Early {
     Refused(Refusal),
+    /// There was no place for it, and the rest of its body is still to come.
+    Unread,
     ClientGone,
 }
 
@@ -229,6 +279,11 @@ impl Served {
                 receipt: Receipt::refused(refusal),
                 refusal: Some(refusal),
                 reusable: !closes(refusal),
+            },
+            Early::Unread => Self {
+                receipt: Receipt::refused(Refusal::Overloaded),
+                refusal: Some(Refusal::Overloaded),
+                reusable: false,
             },
             Early::ClientGone => {
                 let mut receipt = Receipt::refused(Refusal::BadRequest);

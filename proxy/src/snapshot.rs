@@ -1,6 +1,7 @@
 //! What is in force: the configuration joined with live state. A request holds one snapshot from its first
 //! byte to its last.
 
+use crate::admission::Places;
 use crate::clock;
 use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
 use crate::explain::History;
@@ -71,6 +72,8 @@ pub struct LivePool {
     pub upstreams: Vec<LiveUpstream>,
     /// What happened to it lately.
     pub history: History<(Timestamp, PoolEvent)>,
+    /// How many requests it carries.
+    pub places: Places,
     decisions: Mutex<Decisions>,
 }
 
@@ -89,7 +92,8 @@ impl LivePool {
         let decisions = Mutex::new(Decisions { pool, rng: Rng::with_seed(seed) });
         let upstreams =
             config.upstreams.iter().map(|upstream| LiveUpstream::new(&config, upstream)).collect();
-        Self { config, upstreams, history: History::of_events(), decisions }
+        let places = Places::new(config.spec.concurrency);
+        Self { config, upstreams, places, history: History::of_events(), decisions }
     }
 
     /// The pool's name.

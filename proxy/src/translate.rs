@@ -6,9 +6,10 @@ use crate::config::{HashKey, UpstreamConfig};
 use crate::line::Line;
 use crate::shape::Media;
 use crate::snapshot::Peer;
+use aorta_core::admission::Priority;
 use aorta_core::balance::ring_hash;
 use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
-use aorta_core::fhir_safety::{self, Safety, SafetyFacts};
+use aorta_core::fhir_safety::{self, Errand, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
@@ -147,6 +148,21 @@ pub fn safety<'v>(
         data_domain: spec.has_data_domain(),
         retry_unconditional_put: spec.retry.retry_unconditional_put,
     })
+}
+
+/// What is let in first when not everything can be. A client that waits for no answer (FHIR R4, "Asynchronous
+/// Request Pattern") can wait for its turn.
+#[must_use]
+pub fn priority(spec: &PoolSpec, errand: Errand, head: &http::request::Parts) -> Priority {
+    let patient = head.headers.get_all("prefer").iter().any(|value| {
+        value.to_str().is_ok_and(|text| text.split([',', ';']).any(|word| word.trim() == "respond-async"))
+    });
+    match head.method {
+        _ if patient => Priority::Bulk,
+        _ if spec.fhir => errand.priority(),
+        Method::GET | Method::HEAD | Method::OPTIONS => Priority::Record,
+        _ => Priority::Write,
+    }
 }
 
 /// What repeating a batch or transaction would do, when its whole body is held.

@@ -24,6 +24,8 @@ mod checks; // the proxy's own checks: who is dead and who is back, asked by nob
 #[cfg(test)]
 mod compression; // by what the client takes, never twice, off by default
 #[cfg(test)]
+mod concurrency; // so many at once, a bounded queue, and who is turned away first
+#[cfg(test)]
 mod dashboards; // a real Prometheus sees a region lost; no panel is empty
 #[cfg(test)]
 mod draining; // SIGTERM: what is in flight is finished
@@ -35,6 +37,8 @@ mod envelope; // Lambda's envelope is judged and unwrapped
 mod explain; // why an upstream is out, and what became of a request
 #[cfg(test)]
 mod faults; // each fault of a region: no read lost, no create executed twice
+#[cfg(test)]
+mod gateway_rules; // what API Gateway does not take is made fit, or answered before it is sent
 #[cfg(test)]
 mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each family, with labels that one of its series bears before the first request.
-const FAMILIES: [(&str, &[(&str, &str)]); 35] = [
+const FAMILIES: [(&str, &[(&str, &str)]); 39] = [
     ("aorta_requests_total", &[("route", "ehr"), ("code_class", "2xx"), ("outcome", "ok")]),
     ("aorta_request_duration_seconds_count", &[("route", "ehr")]),
     ("aorta_refusals_total", &[("route", "ehr"), ("reason", "deadline_passed")]),
@@ -51,7 +51,11 @@ const FAMILIES: [(&str, &[(&str, &str)]); 35] = [
     ("aorta_dns_stale", &[("pool", "records"), ("upstream", "ohio")]),
     ("aorta_dns_last_success_timestamp_seconds", &[("pool", "records"), ("upstream", "ohio")]),
     ("aorta_requests_in_flight", &[]),
-    ("aorta_connections_refused_total", &[]),
+    ("aorta_connections_refused_total", &[("reason", "client")]),
+    ("aorta_requests_shed_total", &[("pool", "records"), ("priority", "bulk"), ("reason", "displaced")]),
+    ("aorta_pool_requests_in_flight", &[("pool", "records")]),
+    ("aorta_pool_requests_queued", &[("pool", "records")]),
+    ("aorta_pool_concurrency_max", &[("pool", "records")]),
     ("aorta_access_log_lines_lost_total", &[]),
     ("aorta_buffers_size_bytes", &[]),
     ("aorta_config_generation", &[]),

@@ -89,6 +89,7 @@ fn spec(balance: BalancePolicy, upstreams: usize) -> PoolSpec {
         weight: NonZeroU32::MIN,
         priority: 0,
         data_domain: String::new(),
+        concurrency_max: None,
     };
     PoolSpec {
         name: "records".to_owned(),

@@ -47,6 +47,7 @@ fn scenario(proxies: u32) -> Scenario {
         weight: NonZeroU32::MIN,
         priority: 0,
         data_domain: String::new(),
+        concurrency_max: None,
     };
     let pool = PoolSpec {
         name: "records".to_owned(),

@@ -135,7 +135,11 @@ impl Exchange {
             Phase::Choosing => pool.choose(wish, now, rng),
             _ => None,
         };
-        let nobody = if self.terms.page.is_some() { Refusal::PageGone } else { Refusal::NoUpstream };
+        let nobody = match self.terms.page {
+            _ if pool.lacks_room() => Refusal::Overloaded,
+            Some(_) => Refusal::PageGone,
+            None => Refusal::NoUpstream,
+        };
         let Some(choice) = choice else { return Err(self.refuse(nobody)) };
         self.phase = Phase::Attempting(choice);
         self.attempts.push(AttemptRecord {

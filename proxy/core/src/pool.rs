@@ -15,6 +15,7 @@ pub use choose::{Choice, Tier, Wish};
 pub use rules::Rule;
 pub use settle::Outcome;
 
+use crate::admission::Concurrency;
 use crate::affinity::WriteAffinity;
 use crate::balance::{BalancePolicy, Balancer};
 use crate::check::ActiveHealth;
@@ -55,6 +56,8 @@ pub struct PoolSpec {
     pub retry: RetryPolicy,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How many requests it carries at once.
+    pub concurrency: Concurrency,
     /// The rule that an experiment leaves out; no configuration can.
     pub without: Option<Rule>,
 }

@@ -22,6 +22,8 @@ pub struct UpstreamSpec {
     pub priority: u32,
     /// Upstreams with the same non-empty name here share one record store.
     pub data_domain: String,
+    /// Attempts it carries at once; none sets no limit.
+    pub concurrency_max: Option<NonZeroU32>,
 }
 
 /// May it be asked?
@@ -247,6 +249,11 @@ impl Upstream {
     #[must_use]
     pub const fn skip_until(&self) -> Timestamp {
         self.skip_until
+    }
+
+    /// It carries less than it may.
+    pub(crate) fn has_room(&self) -> bool {
+        self.spec.concurrency_max.is_none_or(|max| self.in_flight < max.get())
     }
 
     /// Nothing is asked of it, or it is in this data domain.

@@ -4,12 +4,21 @@ use crate::config::UpstreamConfig;
 use crate::headers;
 use crate::path;
 use crate::trace::Trace;
+use aorta_core::classify::Dialect;
+use aorta_core::fhir_safety::Errand;
+use aorta_core::pool::PoolSpec;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// API Gateway takes so many bytes of request line and header values ("Amazon API Gateway quotas").
+const HEAD_MAX: usize = 10_240;
+/// From here on it might be too much: an upstream's base path, host, own headers and the deadline come on top.
+const HEAD_NEAR: usize = 9 * 1024;
 
 /// What every attempt of a request has in common.
 #[derive(Debug)]
@@ -19,6 +28,8 @@ pub struct Outgoing {
     query: Option<String>,
     strip: String,
     fields: Vec<(HeaderName, HeaderValue)>,
+    /// The body that a search by POST has instead of a query.
+    form: Option<Bytes>,
 }
 
 /// Who the client is and what it asked for, as the upstream is told.
@@ -41,15 +52,11 @@ pub struct Origin<'a> {
 }
 
 impl Outgoing {
-    /// Takes over what may travel on, and adds what Aorta says.
-    ///
-    /// # Errors
-    /// When the target could leave an upstream's base path.
-    pub fn new(came: &RequestHeader, strip: &str, origin: &Origin<'_>) -> Result<Self, Refusal> {
+    /// Takes over what may travel on, and adds what Aorta says; [`Self::fit`] judges it.
+    #[must_use]
+    pub fn new(came: &RequestHeader, strip: &str, origin: &Origin<'_>) -> Self {
         let path = came.uri.path();
         let query = origin.query;
-        // Judged once here, so that a bad path is refused before anything is chosen.
-        path::join("", strip, path, query)?;
         let mut fields: Vec<_> = headers::for_upstream(&came.headers)
             .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
             // What vendors said of a trace means nothing to another one.
@@ -71,13 +78,66 @@ impl Outgoing {
         if origin.judged {
             set("accept-encoding", Some(HeaderValue::from_static("identity")));
         }
-        Ok(Self {
+        Self {
             method: came.method.clone(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
             strip: strip.to_owned(),
             fields,
-        })
+            form: None,
+        }
+    }
+
+    /// Makes it fit what an upstream takes: a search whose head is near the limit goes out by POST, which means
+    /// the same (FHIR R4, "search", section 3.1.1). Judged once here, so that a request that cannot go out is
+    /// refused before anything is chosen.
+    ///
+    /// # Errors
+    /// When the target could leave an upstream's base path, or the head is larger than any upstream takes.
+    pub fn fit(&mut self, spec: &PoolSpec, errand: Errand) -> Result<(), Refusal> {
+        let target = path::join("", &self.strip, &self.path, self.query.as_deref());
+        let gateway = spec.dialect == Dialect::ApiGateway;
+        let is_near = match &target {
+            Ok(target) => gateway && target.len() + self.field_bytes(true) > HEAD_NEAR,
+            Err(refusal) => *refusal == Refusal::UriTooLong,
+        };
+        if is_near && spec.fhir && self.post_search(errand) {
+            return self.fit(spec, Errand::Other);
+        }
+        let target = target?;
+        // What API Gateway counts: the request line and the values ("Amazon API Gateway quotas").
+        let counted =
+            self.method.as_str().len() + target.len() + " HTTP/1.1 ".len() + self.field_bytes(false);
+        if gateway && counted > HEAD_MAX { Err(Refusal::HeaderTooLarge) } else { Ok(()) }
+    }
+
+    fn field_bytes(&self, with_names: bool) -> usize {
+        let line = |(name, value): &(HeaderName, HeaderValue)| {
+            value.len() + if with_names { name.as_str().len() + ": \r\n".len() } else { 0 }
+        };
+        self.fields.iter().map(line).sum()
+    }
+
+    /// Turns a search of a type by GET into the same by POST; false where it is none.
+    fn post_search(&mut self, errand: Errand) -> bool {
+        let kind = self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let is_search = errand == Errand::Search
+            && self.method == Method::GET
+            && kind.starts_with(|first: char| first.is_ascii_uppercase());
+        let Some(query) = self.query.take_if(|_| is_search) else { return false };
+        self.method = Method::POST;
+        self.path = format!("{}/_search", self.path.trim_end_matches('/'));
+        self.form = Some(path::encoded_query(&query).into());
+        self.fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.fields.push((header::CONTENT_TYPE, form));
+        true
+    }
+
+    /// The body that goes out instead of the client's, which has none.
+    #[must_use]
+    pub fn form(&self) -> Option<Bytes> {
+        self.form.clone()
     }
 
     /// A request of the proxy's own.
@@ -92,6 +152,7 @@ impl Outgoing {
             query: query.map(str::to_owned),
             strip: String::new(),
             fields: vec![(header::ACCEPT, accept), (header::USER_AGENT, agent)],
+            form: None,
         }
     }
 
@@ -115,6 +176,7 @@ impl Outgoing {
             query: self.query.clone(),
             strip: self.strip.clone(),
             fields,
+            form: None,
         }
     }
 

@@ -109,8 +109,16 @@ families! {
         "Requests to pools that speak FHIR, by what they do.";
     requests_in_flight: GaugeVec = "aorta_requests_in_flight" []
         "Requests that are being served.";
-    connections_refused: IntCounterVec = "aorta_connections_refused_total" []
-        "Connections closed because a listener was full.";
+    shed: IntCounterVec = "aorta_requests_shed_total" ["pool", "priority", "reason"]
+        "Requests turned away because the pool carried all that it may.";
+    admitted: GaugeVec = "aorta_pool_requests_in_flight" ["pool"]
+        "Requests that have a place in the pool.";
+    queued: GaugeVec = "aorta_pool_requests_queued" ["pool"]
+        "Requests that wait for a place in the pool.";
+    concurrency_max: GaugeVec = "aorta_pool_concurrency_max" ["pool"]
+        "Requests that the pool carries at once.";
+    connections_refused: IntCounterVec = "aorta_connections_refused_total" ["reason"]
+        "Connections closed because a listener was full, or one address had too many.";
     buffers_free: GaugeVec = "aorta_buffers_free_bytes" []
         "Bytes left in the budget for held data.";
     buffers_size: GaugeVec = "aorta_buffers_size_bytes" []

@@ -4,6 +4,7 @@ use super::bool_name;
 use super::families::Families;
 use crate::interaction::Interaction;
 use crate::snapshot::LivePool;
+use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::outlier::EjectReason;
@@ -86,6 +87,7 @@ pub(super) struct PoolSeries {
     denied: Vec<IntCounter>,
     rescued: Vec<Vec<IntCounter>>,
     failover: Histogram,
+    shed: Vec<[IntCounter; Shed::ALL.len()]>,
 }
 
 #[derive(Debug)]
@@ -121,7 +123,11 @@ impl PoolSeries {
         let rescue = |from: &&str| {
             names.iter().map(|to| families.rescued.with_label_values(&[name, from, to])).collect()
         };
+        let shed = |priority: &Priority| {
+            Shed::ALL.map(|shed| families.shed.with_label_values(&[name, priority.name(), shed.name()]))
+        };
         Self {
+            shed: Priority::ALL.iter().map(shed).collect(),
             name: name.to_owned(),
             upstreams: names.iter().map(|upstream| UpstreamSeries::new(families, name, upstream)).collect(),
             retries: Class::ALL.iter().map(retry).collect(),
@@ -131,6 +137,14 @@ impl PoolSeries {
                 .collect(),
             rescued: names.iter().map(rescue).collect(),
             failover: families.failover_seconds.with_label_values(&[name]),
+        }
+    }
+
+    pub(super) fn shed(&self, priority: Priority, shed: Shed) {
+        if let Some(counter) =
+            self.shed.get(priority as usize).and_then(|by_reason| by_reason.get(shed as usize))
+        {
+            counter.inc();
         }
     }
 

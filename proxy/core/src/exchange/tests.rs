@@ -48,6 +48,7 @@ fn spec(upstreams: usize) -> PoolSpec {
         weight: NonZeroU32::MIN,
         priority: 0,
         data_domain: String::new(),
+        concurrency_max: None,
     };
     PoolSpec {
         upstreams: (0..upstreams).map(upstream).collect(),

@@ -81,8 +81,8 @@ impl Choice {
 }
 
 impl Pool {
-    /// Chooses an upstream for an attempt; none only when the pool has no upstream, or none that knows the page.
-    /// Every choice must be settled once by [`Pool::settle`].
+    /// Chooses an upstream for an attempt; none only when the pool has no upstream, none with room, or none that
+    /// knows the page. Every choice must be settled once by [`Pool::settle`].
     pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<Choice> {
         if self.unwell > 0 {
             self.open_probes(now);
@@ -125,6 +125,11 @@ impl Pool {
         }
     }
 
+    /// Somebody carries all that it may.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.upstreams.iter().any(|held| !held.has_room())
+    }
+
     /// Somebody who was not tried yet could be asked.
     pub(crate) fn has_untried(&self, tried: &[usize], inside: Option<usize>) -> bool {
         let domain = self.domain(inside);
@@ -150,7 +155,8 @@ impl Pool {
         let inside = self.domain(wish.inside);
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let tried = if self.spec.keeps(Rule::OthersFirst) { wish.tried } else { &[] };
-        let open = |index: usize, held: &Upstream| !tried.contains(&index) && held.is_in(inside);
+        let open =
+            |index: usize, held: &Upstream| !tried.contains(&index) && held.is_in(inside) && held.has_room();
         let willing = |held: &Upstream| now >= held.skip_until && !held.is_being_verified(now);
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.
@@ -243,7 +249,7 @@ impl Pool {
     fn again(&self, tried: &[usize], inside: Option<usize>) -> Option<usize> {
         let last_asked = |index: usize| tried.iter().rposition(|&asked| asked == index).unwrap_or(0);
         (0..self.upstreams.len())
-            .filter(|&index| self.upstreams[index].is_in(inside))
+            .filter(|&index| self.upstreams[index].is_in(inside) && self.upstreams[index].has_room())
             .min_by_key(|&index| (!self.upstreams[index].health.in_rotation(), last_asked(index)))
     }
 
@@ -252,7 +258,7 @@ impl Pool {
         let patience = self.spec.passive_health.ejection;
         let due = |held: &Upstream| match held.health {
             Health::Probing { busy: false, since, .. } => {
-                now >= held.skip_until && (wish.may_probe || now >= since + patience)
+                held.has_room() && now >= held.skip_until && (wish.may_probe || now >= since + patience)
             }
             _ => false,
         };

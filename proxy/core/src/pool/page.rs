@@ -19,7 +19,9 @@ impl Pool {
     ) -> Option<(usize, Tier)> {
         let (now, panic, domain) = (about.now, self.panic, self.domain(Some(maker)));
         let tier = if panic { Tier::Panic } else { Tier::Rotation };
-        let knows = |index: usize, held: &Upstream| index == maker || domain.is_some() && held.is_in(domain);
+        let knows = |index: usize, held: &Upstream| {
+            held.has_room() && (index == maker || domain.is_some() && held.is_in(domain))
+        };
         let may_be_asked = |index: usize, held: &Upstream| {
             knows(index, held) && (panic || held.health.in_rotation()) && !wish.tried.contains(&index)
         };
@@ -30,6 +32,7 @@ impl Pool {
         }
         if wish.may_probe
             && wish.tried.is_empty()
+            && knows(maker, held)
             && willing(held)
             && matches!(held.health, Health::Probing { busy: false, .. })
         {

@@ -4,6 +4,7 @@ mod pace;
 mod page;
 mod priority;
 mod probing;
+mod room;
 mod slow_start;
 mod suspicion;
 mod throttling;
@@ -46,6 +47,7 @@ impl Yard {
             weight: NonZeroU32::MIN,
             priority: 0,
             data_domain: String::new(),
+            concurrency_max: None,
         };
         let mut spec = PoolSpec { upstreams: (0..upstreams).map(upstream).collect(), ..PoolSpec::default() };
         change(&mut spec);

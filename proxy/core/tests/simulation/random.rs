@@ -35,6 +35,7 @@ pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamS
         weight: NonZeroU32::new(weight).expect("not zero"),
         priority: 0,
         data_domain: String::new(),
+        concurrency_max: None,
     };
     weights.into_iter().enumerate().map(spec).collect()
 }
@@ -68,6 +69,7 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
             ..Timeouts::default()
         },
         without: None,
+        ..PoolSpec::default()
     }
 }
 

@@ -77,7 +77,7 @@ static LISTENER_TLS: [Key; 2] = [
     restart("private_key", required("/etc/aorta/tls/aorta.key"), "PEM file with the key of the leaf."),
 ];
 
-static LIMITS: [Key; 5] = [
+static LIMITS: [Key; 6] = [
     restart("header_bytes", size(32 * KIB, KIB, MIB), "Request line and header block together."),
     restart(
         "header_time",
@@ -91,6 +91,7 @@ static LIMITS: [Key; 5] = [
         "From the end of the header block to the body's.",
     ),
     restart("connections", count(10_000, 1, 1_000_000), "Connections open at once."),
+    restart("connections_per_client", count(256, 1, 1_000_000), "Of them from one address."),
 ];
 
 static ADMIN: [Key; 1] = [restart(
@@ -159,7 +160,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 14] = [
+static POOL: [Key; 15] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -206,14 +207,11 @@ static POOL: [Key; 14] = [
     ),
     live("retry", Kind::Block(&RETRY), "When a request is tried again."),
     live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
+    live("concurrency", Kind::Block(&CONCURRENCY), "How many requests it carries at once."),
 ];
 
 static COMPRESSION: [Key; 2] = [
-    live(
-        "enabled",
-        flag(false),
-        "Compress text with zstd, br or gzip; off, because lengths then tell of contents (BREACH).",
-    ),
+    live("enabled", flag(false), "zstd, br or gzip; off, because lengths tell of contents (BREACH)."),
     live("min_bytes", size(KIB, 0, GIB), "Shorter answers go out as they are."),
 ];
 
@@ -229,7 +227,7 @@ static RING_HASH: [Key; 1] = [live(
     "`client_ip`, `header:NAME` or `cookie:NAME`; a request without it goes to any upstream.",
 )];
 
-static UPSTREAM: [Key; 8] = [
+static UPSTREAM: [Key; 9] = [
     live("name", required("virginia"), "Its identity: health survives a reload under this name."),
     live(
         "url",
@@ -248,6 +246,7 @@ static UPSTREAM: [Key; 8] = [
         text("", "cluster-east"),
         "Upstreams with the same name here share one record store.",
     ),
+    live("concurrency_max", count(0, 0, 1_000_000), "Attempts it carries at once; 0 sets no limit."),
     live("tls", Kind::Block(&UPSTREAM_TLS), "How its certificate is judged."),
     live(
         "headers",
@@ -362,6 +361,16 @@ static RETRY: [Key; 10] = [
         flag(false),
         "Repeat a FHIR PUT without If-Match, at the price of another version.",
     ),
+];
+
+static CONCURRENCY: [Key; 3] = [
+    live("max", count(1024, 1, 1_000_000), "Requests under way at once."),
+    live(
+        "queue",
+        count(256, 0, 65_536),
+        "Requests that may wait for a place; when it is full, bulk goes first.",
+    ),
+    live("queue_timeout", duration(secs(1), ms(1), secs(60)), "The longest that one waits."),
 ];
 
 static TIMEOUTS: [Key; 4] = [

@@ -58,6 +58,7 @@ fn limits(block: &Block<'_>) -> Limits {
         body_bytes: block.size("body_bytes"),
         body_time: block.duration("body_time"),
         connections: usize::try_from(block.count("connections")).unwrap_or(usize::MAX),
+        connections_per_client: usize::try_from(block.count("connections_per_client")).unwrap_or(usize::MAX),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::config::outside::Outside;
 use crate::config::units::show_duration;
 use crate::config::{PoolConfig, Reveal, UpstreamConfig};
 use crate::links::page;
+use aorta_core::admission::Concurrency;
 use aorta_core::bounds::Ratio;
 use aorta_core::classify::Dialect;
 use aorta_core::outlier::PassiveHealth;
@@ -19,9 +20,12 @@ use aorta_core::retry::budget::BudgetSpec;
 use aorta_core::slow_start::SlowStart;
 use aorta_core::timeout::Timeouts;
 use aorta_core::upstream::UpstreamSpec;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a function takes in one event ("Lambda quotas"); API Gateway's own limit of 10 MB lies above it.
+const LAMBDA_BODY_MAX: usize = 6 * 1024 * 1024;
 
 /// All pools, in the order of the file.
 pub(super) fn pools(root: &Block<'_>, outside: &Outside<'_>) -> Vec<PoolConfig> {
@@ -44,12 +48,15 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     let (active_health, check) = active_health.unzip();
     let retry = block.block("retry");
     let write_affinity = write_affinity(block, &specs);
+    let concurrency = concurrency(&block.block("concurrency"), &specs);
     let passive_health = passive_health(&block.block("passive_health"), specs.len());
+    let dialect = if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http };
+    let body_max = if dialect == Dialect::ApiGateway { LAMBDA_BODY_MAX } else { usize::MAX };
     let spec = PoolSpec {
         name: name.text.to_owned(),
         upstreams: specs,
         balance,
-        dialect: if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http },
+        dialect,
         fhir: block.flag("fhir"),
         passive_health,
         active_health,
@@ -57,6 +64,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
         timeouts: timeouts(&block.block("timeouts")),
+        concurrency,
         without: None,
     };
     let reveal_upstream = match block.choice("reveal_upstream") {
@@ -73,6 +81,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         reveal_upstream,
         compress_min: compress_min(&block.block("compression")),
         check,
+        body_max,
         replay_body_max: retry.size("replay_body_max"),
         hold_max: retry.size("hold_max"),
     }
@@ -100,6 +109,20 @@ fn write_affinity(block: &Block<'_>, upstreams: &[UpstreamSpec]) -> Duration {
         block.problem("write_affinity", "means nothing where no upstream names a data_domain", right);
     }
     span
+}
+
+/// Where every upstream has its limit, the pool's is no higher than all together: what is beyond waits in the queue
+/// and is not refused by all.
+fn concurrency(block: &Block<'_>, upstreams: &[UpstreamSpec]) -> Concurrency {
+    let limits = upstreams.iter().map(|upstream| upstream.concurrency_max.map(|max| u64::from(max.get())));
+    let together =
+        limits.sum::<Option<u64>>().and_then(|sum| u32::try_from(sum).ok()).and_then(NonZeroU32::new);
+    let max = block.positive("max");
+    Concurrency {
+        max: together.map_or(max, |together| max.min(together)),
+        queue: block.count("queue"),
+        queue_timeout: block.duration("queue_timeout"),
+    }
 }
 
 fn passive_health(block: &Block<'_>, upstreams: usize) -> PassiveHealth {

@@ -10,6 +10,7 @@ use crate::config::{certificates, secrets};
 use aorta_core::upstream::UpstreamSpec;
 use rustls_pki_types::CertificateDer;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 /// The upstreams of a pool, in the order of the file.
 pub(super) fn upstreams(pool: &Block<'_>, outside: &Outside<'_>) -> Vec<(UpstreamSpec, UpstreamConfig)> {
@@ -28,12 +29,13 @@ fn upstream<'a>(
     let weight = block.positive("weight");
     let priority = block.count("priority");
     let data_domain = data_domain(block);
+    let concurrency_max = NonZeroU32::new(block.count("concurrency_max"));
     let tls = tls(block, url.as_ref(), outside);
     let headers = secrets::headers(block, "headers", outside);
     let addresses = addresses(block, url.as_ref().map(|url| url.port));
     let (name, url) = (name?, url?);
     let server_name = tls.server_name.unwrap_or_else(|| url.host.clone());
-    let spec = UpstreamSpec { name: name.to_owned(), weight, priority, data_domain };
+    let spec = UpstreamSpec { name: name.to_owned(), weight, priority, data_domain, concurrency_max };
     let Url { text, tls: speaks_tls, host, port, authority, base_path } = url;
     let config = UpstreamConfig {
         name: name.to_owned(),
