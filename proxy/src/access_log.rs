@@ -139,6 +139,8 @@ struct AttemptLine<'a> {
     upstream: &'a str,
     class: &'static str,
     ms: f64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hedge: bool,
 }
 
 /// Writes the line, if this request leaves one.
@@ -156,6 +158,7 @@ pub fn write(
         upstream: upstream_name(pool, attempt.upstream),
         class: attempt.class.name(),
         ms: attempt.took().as_secs_f64() * 1000.0,
+        hedge: attempt.hedge,
     });
     let line = Line {
         kind: "access",
@@ -169,7 +172,7 @@ pub fn write(
             .and_then(|route| snapshot.routes.routes().get(route))
             .map_or("", |route| &route.name),
         pool: pool.map_or("", |pool| pool.name()),
-        upstream: receipt.attempts.last().map_or("", |last| upstream_name(pool, last.upstream)),
+        upstream: receipt.attempts.deciding().map_or("", |last| upstream_name(pool, last.upstream)),
         status: visit.status,
         felt: receipt.felt().name(),
         ms: visit.elapsed().as_secs_f64() * 1000.0,

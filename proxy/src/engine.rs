@@ -3,10 +3,12 @@
 //! It runs on Pingora's upstream connector and not on Pingora's proxy path, because an answer must be held
 //! until it is judged, and an attempt must end exactly at its deadline.
 
+mod answer;
 mod attempt;
 mod commit;
 mod confirm;
 mod connect;
+mod hedge;
 mod outlet;
 mod own;
 mod request;
@@ -23,14 +25,15 @@ use crate::shape;
 use crate::snapshot::LivePool;
 use crate::trace::Trace;
 use crate::translate;
+use answer::Answer;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
-use aorta_core::exchange::{Attempt, Exchange, Terms};
+use aorta_core::exchange::{Attempt, Exchange, Failure, Terms};
 use aorta_core::fhir_safety::Errand;
 use aorta_core::pool::Pool;
 use aorta_core::receipt::Receipt;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::{Refusal, Verdict};
-use attempt::{Answer, Ended};
+use attempt::Ended;
 use commit::Delivery;
 use fastrand::Rng;
 use pingora::protocols::http::ServerSession;
@@ -75,6 +78,23 @@ enum Step {
     Refuse(Refusal),
 }
 
+/// An answer that belongs to the client.
+struct Won {
+    plan: Attempt,
+    answer: Answer,
+    facts: AnswerFacts,
+}
+
+/// Why one attempt, or two that raced, brought no answer for the client.
+enum Unanswered {
+    /// The core says what follows.
+    Told(Verdict),
+    /// The upstream was ejected, and the request left it.
+    Left,
+    Refused(Refusal),
+    ClientGone,
+}
+
 /// Serves one request.
 pub async fn run(call: &Call<'_>, session: &mut ServerSession, body: &mut Body, visit: &mut Visit) -> Served {
     let mut open = Open::new(call);
@@ -102,41 +122,56 @@ async fn step(
         Err(refusal) => return Step::Refuse(refusal),
     };
     visit.attempted(plan.upstream, plan.number);
-    match attempt::attempt(call, &plan, session, body).await {
-        Err(Ended::ClientGone) => {
+    // A future of its own, so that the ordinary path does not carry its size.
+    let turn = if plan.hedge_at.is_some() {
+        Box::pin(hedge::race(call, open, session, body, plan, visit)).await
+    } else {
+        alone(call, open, session, body, plan, visit).await
+    };
+    match turn {
+        Ok(won) => deliver(call, open, session, won, body, visit).await,
+        Err(Unanswered::Told(verdict)) => obey(verdict, session, body).await,
+        Err(Unanswered::Left) => Step::Again,
+        Err(Unanswered::Refused(refusal)) => Step::Refuse(open.exchange().refuse(refusal)),
+        Err(Unanswered::ClientGone) => {
             open.report(Exchange::abandoned);
             Step::Broken
         }
-        Err(Ended::Client(refusal)) => Step::Refuse(open.exchange().refuse(refusal)),
-        Err(Ended::Failed(failure)) => {
-            let verdict = open.report(|exchange, pool, now, rng| exchange.failed(pool, failure, now, rng));
-            obey(verdict, session, body).await
-        }
-        Ok(answer) => judge(call, open, session, answer, (&plan, body), visit).await,
     }
 }
 
-async fn judge(
+/// One attempt beside which no other goes out.
+async fn alone(
     call: &Call<'_>,
     open: &mut Open<'_>,
     session: &mut ServerSession,
-    answer: Answer,
-    (plan, body): (&Attempt, &mut Body),
+    body: &mut Body,
+    plan: Attempt,
+    visit: &mut Visit,
+) -> Result<Won, Unanswered> {
+    match attempt::attempt(call, &plan, session, body, open).await {
+        Err(Ended::ClientGone) => Err(Unanswered::ClientGone),
+        Err(Ended::Client(refusal)) => Err(Unanswered::Refused(refusal)),
+        Err(Ended::Left) => Err(Unanswered::Left),
+        Err(Ended::Failed(failure)) => Err(Unanswered::Told(open.failed(plan.number, failure))),
+        Ok(answer) => open.answered(call, plan, answer, visit),
+    }
+}
+
+async fn deliver(
+    call: &Call<'_>,
+    open: &mut Open<'_>,
+    session: &mut ServerSession,
+    Won { plan, answer, facts }: Won,
+    body: &mut Body,
     visit: &mut Visit,
 ) -> Step {
-    let facts = facts(call, &answer);
-    let whole = answer.is_whole();
-    visit.answered(call, &facts);
-    let verdict = open.report(|exchange, pool, now, rng| exchange.answered(pool, &facts, whole, now, rng));
-    if verdict != Verdict::Forward {
-        return obey(verdict, session, body).await;
-    }
     let status = match facts.body {
         BodyFacts::Envelope { status } if call.pool.config.unwrap_envelope => status,
         _ => facts.status,
     };
     let answer = if open.exchange().needs_confirmation(status) {
-        Box::pin(confirm::confirm(call, plan, &body.held)).await.unwrap_or(answer)
+        Box::pin(confirm::confirm(call, &plan, &body.held)).await.unwrap_or(answer)
     } else {
         answer
     };
@@ -160,7 +195,8 @@ async fn judge(
 async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Step {
     match verdict {
         Verdict::Refuse(refusal) => Step::Refuse(refusal),
-        Verdict::Forward => Step::Done,
+        // Nothing else is out when an attempt alone is judged, and a race waits by itself.
+        Verdict::Forward | Verdict::Wait { .. } => Step::Done,
         Verdict::Retry { not_before } if not_before <= clock::now() => Step::Again,
         Verdict::Retry { not_before } => {
             let pause = pin!(tokio::time::sleep_until(clock::instant(not_before)));
@@ -190,15 +226,15 @@ pub(crate) async fn unless_gone<T>(
 }
 
 /// What the core needs to know of an answer.
-fn facts(call: &Call<'_>, answer: &Answer) -> AnswerFacts {
+fn facts(pool: &LivePool, fhir_expected: bool, answer: &Answer) -> AnswerFacts {
     let headers = &answer.head.headers;
     let body = if answer.is_bodiless() {
         BodyFacts::Withheld
     } else {
         shape::body(headers, answer.is_whole().then_some(&answer.held))
     };
-    let dialect = call.pool.config.spec.dialect;
-    translate::answer(dialect, (answer.head.status.as_u16(), headers), call.fhir_expected, body)
+    let dialect = pool.config.spec.dialect;
+    translate::answer(dialect, (answer.head.status.as_u16(), headers), fhir_expected, body)
 }
 
 /// An exchange that is closed whatever happens: also when the task that serves it is dropped or panics.
@@ -221,6 +257,29 @@ impl<'a> Open<'a> {
         let call = self.call;
         let exchange = self.exchange();
         call.decide(|pool, rng| tell(exchange, pool, clock::now(), rng))
+    }
+
+    fn failed(&mut self, number: usize, failure: Failure) -> Verdict {
+        self.report(|exchange, pool, now, rng| exchange.failed(pool, number, failure, now, rng))
+    }
+
+    fn answered(
+        &mut self,
+        call: &Call<'_>,
+        plan: Attempt,
+        answer: Answer,
+        visit: &mut Visit,
+    ) -> Result<Won, Unanswered> {
+        let facts = facts(call.pool, call.fhir_expected, &answer);
+        let judged = (&facts, answer.is_whole());
+        visit.answered(call, plan.upstream, &facts);
+        let verdict =
+            self.report(|exchange, pool, now, rng| exchange.answered(pool, plan.number, judged, now, rng));
+        if verdict == Verdict::Forward {
+            Ok(Won { plan, answer, facts })
+        } else {
+            Err(Unanswered::Told(verdict))
+        }
     }
 
     fn close(mut self) -> Receipt {

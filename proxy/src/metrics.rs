@@ -13,6 +13,7 @@ use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
+use aorta_core::exchange::Late;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Felt, Receipt};
 use families::Families;
@@ -70,8 +71,13 @@ impl Metrics {
         let mut previous: Option<Class> = None;
         let served = matches!(felt, Felt::Ok | Felt::Rescued);
         for attempt in receipt.attempts.iter() {
-            pool.attempt(attempt.upstream, attempt.class, attempt.took());
-            if let Some(reason) = previous {
+            // One that lost a race is booked by its own end.
+            if attempt.class != Class::Overtaken {
+                pool.attempt(attempt.upstream, attempt.class, attempt.took());
+            }
+            if attempt.hedge {
+                pool.hedge(attempt.class);
+            } else if let Some(reason) = previous {
                 pool.retry(reason, attempt.class == Class::Answered);
             }
             previous = Some(attempt.class);
@@ -80,10 +86,17 @@ impl Metrics {
             pool.denied(denial);
         }
         if served
-            && let (Some(first), Some(last)) = (receipt.attempts.iter().next(), receipt.attempts.last())
+            && let (Some(first), Some(last)) = (receipt.attempts.iter().next(), receipt.attempts.deciding())
             && first.upstream != last.upstream
         {
             pool.rescued(first.upstream, last.upstream, last.ended.since(first.ended));
+        }
+    }
+
+    /// An attempt that had lost a race came to its end.
+    pub fn late(&self, pool: usize, late: &Late) {
+        if let Some(pool) = self.pools.get(pool) {
+            pool.attempt(late.upstream, late.class, late.took);
         }
     }
 

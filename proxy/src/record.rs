@@ -80,7 +80,8 @@ impl Visit {
     }
 
     /// An answer was judged.
-    pub fn answered(&mut self, call: &Call<'_>, facts: &AnswerFacts) {
+    pub fn answered(&mut self, call: &Call<'_>, upstream: usize, facts: &AnswerFacts) {
+        self.upstream = upstream;
         let success = facts.status < 400;
         let kind = match facts.body {
             BodyFacts::Envelope { status } if success && status >= 500 => "envelope",

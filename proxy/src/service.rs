@@ -85,8 +85,10 @@ impl Proxy {
             pool.history.push((clock::now(), *event));
             self.metrics.event(pool, event);
             record::log_event(pool, event);
-            if let PoolEvent::VerifyWanted { upstream } = *event {
-                check::verify(self, pool, upstream);
+            match *event {
+                PoolEvent::VerifyWanted { upstream } => check::verify(self, pool, upstream),
+                PoolEvent::Ejected { upstream, enforced: true, .. } => pool.ejected(upstream),
+                _ => {}
             }
         }
     }

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Routes and pools in force.
 #[derive(Debug)]
@@ -111,6 +112,21 @@ impl LivePool {
         (answer, events)
     }
 
+    /// Wakes who waits for an answer of this upstream, because it was ejected.
+    pub fn ejected(&self, upstream: usize) {
+        if let Some(live) = self.upstreams.get(upstream) {
+            live.ejected.notify_waiters();
+        }
+    }
+
+    /// Waits for an ejection of this upstream.
+    pub async fn ejection(&self, upstream: usize) {
+        match self.upstreams.get(upstream) {
+            Some(live) => live.ejected.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Reads the core's state.
     pub fn read<T>(&self, look: impl FnOnce(&Pool) -> T) -> T {
         look(&self.lock().pool)
@@ -195,6 +211,8 @@ impl Peer {
 pub struct LiveUpstream {
     peers: ArcSwap<Vec<Arc<Peer>>>,
     turn: AtomicUsize,
+    /// Wakes who waits for its answer when it is ejected.
+    ejected: Notify,
     group: u64,
     stale: AtomicBool,
     resolved: AtomicU64,
@@ -206,6 +224,7 @@ impl LiveUpstream {
         let live = Self {
             peers: ArcSwap::default(),
             turn: AtomicUsize::new(0),
+            ejected: Notify::new(),
             group,
             stale: AtomicBool::new(false),
             resolved: AtomicU64::new(0),

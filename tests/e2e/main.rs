@@ -42,6 +42,8 @@ mod gateway_rules; // what API Gateway does not take is made fit, or answered be
 #[cfg(test)]
 mod headers; // hop-by-hop, forwarded-for, request id, Host for each upstream
 #[cfg(test)]
+mod hedging; // a late region: reads are hedged and leave it, writes stay, nobody pays for a probe
+#[cfg(test)]
 mod install; // make install: systemd takes the units, an edited configuration stays
 #[cfg(test)]
 mod kubernetes; // every manifest is used and true to the programs

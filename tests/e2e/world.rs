@@ -7,6 +7,15 @@ use harness::proxy::Proxy;
 use harness::setup::Setup;
 use harness::upstream::{Speech, Upstream};
 use std::time::Instant;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// A run under load has time limits, which are those of a machine that is not overloaded: one goes on at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Waits until no other run under load goes on, and keeps others waiting until it is dropped.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().await
+}
 
 /// A proxy before Virginia (`/Server1`) and Ohio (`/Server2`); requests begin with Virginia.
 pub(crate) struct World {

@@ -52,7 +52,7 @@ fn exchange(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
     };
     let mut exchange = Exchange::open(black_box(terms), pool, now);
     if exchange.choose(pool, now, rng).is_ok() {
-        let _ = black_box(exchange.answered(pool, &facts, true, now, rng));
+        let _ = black_box(exchange.answered(pool, 1, (&facts, true), now, rng));
     }
     black_box(exchange.close(pool, now, rng));
 }

@@ -147,11 +147,17 @@ pub enum Class {
     Garbled,
     /// The client went away, was too slow, or sent nonsense.
     ClientFault,
+    /// A hedge's or its first attempt's answer came sooner; what becomes of this one is booked when it ends.
+    Overtaken,
+    /// Overtaken, and still without an answer after a time that a healthy upstream does not need.
+    Slow,
+    /// Its upstream was ejected while it waited, and the request went elsewhere.
+    Moved,
 }
 
 impl Class {
     /// Every class, for zero series at start.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Answered,
         Self::Unsent,
         Self::Broken,
@@ -168,6 +174,9 @@ impl Class {
         Self::LambdaFailed,
         Self::Garbled,
         Self::ClientFault,
+        Self::Overtaken,
+        Self::Slow,
+        Self::Moved,
     ];
 
     /// A stable name for logs and metrics.
@@ -190,6 +199,9 @@ impl Class {
             Self::LambdaFailed => "lambda_failed",
             Self::Garbled => "garbled",
             Self::ClientFault => "client_fault",
+            Self::Overtaken => "overtaken",
+            Self::Slow => "slow",
+            Self::Moved => "moved",
         }
     }
 
@@ -205,12 +217,15 @@ impl Class {
             | Self::IntegrationFailed
             | Self::LambdaFailed => Evidence::Failure,
             Self::AppFailed => Evidence::AppFailure,
+            Self::Slow => Evidence::Slowness,
             Self::GatewayDenied | Self::Garbled => Evidence::Suspicion,
             Self::Throttled
             | Self::QuotaExceeded
             | Self::SignatureRefused
             | Self::AppThrottled
-            | Self::ClientFault => Evidence::None,
+            | Self::ClientFault
+            | Self::Overtaken
+            | Self::Moved => Evidence::None,
             Self::RouteMissing => Evidence::Drift,
         }
     }
@@ -219,7 +234,12 @@ impl Class {
     #[must_use]
     pub const fn repeat(self) -> Repeat {
         match self {
-            Self::Answered | Self::ClientFault | Self::SignatureRefused => Repeat::Never,
+            Self::Answered
+            | Self::ClientFault
+            | Self::SignatureRefused
+            | Self::Overtaken
+            | Self::Slow
+            | Self::Moved => Repeat::Never,
             Self::Unsent | Self::GatewayFailed => Repeat::Any,
             Self::GatewayDenied | Self::Throttled | Self::QuotaExceeded | Self::RouteMissing => {
                 Repeat::AnyOnce
@@ -244,6 +264,8 @@ pub enum Evidence {
     Failure,
     /// The application behind it failed.
     AppFailure,
+    /// It keeps its answer back; only many in a row mean something.
+    Slowness,
     /// It may be the upstream's fault or this client's: to be verified before anything follows.
     Suspicion,
     /// The path is missing there: a client's mistake, or a deployment that lost its routes. Verified where a check

@@ -11,15 +11,21 @@
 //! ```
 //!
 //! The adapter calls [`Exchange::choose`], does what it says, reports what happened, and obeys the
-//! [`Verdict`]. There is one way back, and only this file takes it.
+//! [`Verdict`]. There is one way back, and only this file takes it. Beside an attempt that is late a second one
+//! may go out ([`Exchange::hedge`]); one whose upstream is ejected may leave it ([`Exchange::leave`]).
 
+mod beside;
 mod failure;
+mod plan;
+mod straggler;
 
 pub use failure::Failure;
+pub use plan::{Attempt, Terms};
+pub use straggler::{Came, Late, Straggler};
 
 use crate::classify::{self, AnswerFacts, Class, Repeat};
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Outcome, Pool, Rule, Tier, Wish};
+use crate::pool::{Choice, Outcome, Pool, Rule};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
 use crate::retry::{self, Denial, RetryFacts};
 use crate::time::Timestamp;
@@ -27,38 +33,11 @@ use crate::verdict::{Refusal, Verdict};
 use fastrand::Rng;
 use std::time::Duration;
 
-/// What is known of a request when its first attempt begins.
+/// An attempt that is out.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// What repeating it would do.
-    pub safety: Safety,
-    /// A hash of who the client is: only for telling one client from another.
-    pub client: u64,
-    /// What a hashing policy of the pool hashes it by; none when it has no such thing.
-    pub key: Option<u64>,
-    /// The whole request body is in memory.
-    pub replayable: bool,
-    /// When the client itself gives up; none when it did not say. It can only shorten the pool's time.
-    pub deadline: Option<Timestamp>,
-    /// It follows a link that this upstream made, so only those who know the page are asked.
-    pub page: Option<usize>,
-}
-
-/// The next thing to do: one try at one upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Index of the upstream in its pool.
-    pub upstream: usize,
-    /// One for the first.
-    pub number: usize,
-    /// The moment it must be judged.
-    pub deadline: Timestamp,
-    /// The end of the whole request's time.
-    pub request_deadline: Timestamp,
-    /// The longest its connection may take to stand.
-    pub connect: Duration,
-    /// It borrows the request to find out whether an ejected upstream is back.
-    pub probe: bool,
+struct Out {
+    number: usize,
+    choice: Choice,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +45,13 @@ enum Phase {
     /// Between attempts.
     Choosing,
     /// One attempt is out.
-    Attempting(Choice),
+    Attempting(Out),
+    /// Two attempts are out: the first answer that would be forwarded wins.
+    Racing(Out, Out),
     /// The answer's head went to the client, its body is on the way.
-    Streaming(Choice),
-    /// Aorta has answered while an attempt was out; its end is booked when the exchange closes.
-    Interrupted(Choice, Refusal),
+    Streaming(Out),
+    /// Aorta has answered while attempts were out; their ends are booked when the exchange closes.
+    Interrupted(Out, Option<Out>, Refusal),
     /// Nothing more will happen.
     Ended(End),
 }
@@ -87,13 +68,14 @@ pub struct Exchange {
     moved_once: bool,
     next_is_paid: bool,
     denial: Option<Denial>,
+    straggler: Option<Straggler>,
 }
 
 impl Exchange {
     /// A request whose body has arrived and whose time now runs.
     #[must_use]
     pub fn open(terms: Terms, pool: &mut Pool, now: Timestamp) -> Self {
-        pool.budget().deposit(now);
+        pool.deposit(now);
         let own = now + pool.spec().timeouts.request;
         Self {
             terms,
@@ -104,6 +86,7 @@ impl Exchange {
             moved_once: false,
             next_is_paid: false,
             denial: None,
+            straggler: None,
         }
     }
 
@@ -122,17 +105,8 @@ impl Exchange {
             let untried = self.attempts.is_empty();
             return Err(self.refuse(if untried { Refusal::DeadlinePassed } else { Refusal::TimedOut }));
         }
-        let reads = self.terms.safety == Safety::Safe;
-        let wish = Wish {
-            tried: self.attempts.upstreams(),
-            may_probe: reads && self.terms.replayable,
-            key: self.terms.key,
-            inside: self.inside(pool),
-            reader: reads.then_some(self.terms.client),
-            page: self.terms.page,
-        };
         let choice = match self.phase {
-            Phase::Choosing => pool.choose(wish, now, rng),
+            Phase::Choosing => pool.choose(self.wish(pool), now, rng),
             _ => None,
         };
         let nobody = match self.terms.page {
@@ -141,56 +115,58 @@ impl Exchange {
             None => Refusal::NoUpstream,
         };
         let Some(choice) = choice else { return Err(self.refuse(nobody)) };
-        self.phase = Phase::Attempting(choice);
-        self.attempts.push(AttemptRecord {
-            upstream: choice.upstream,
-            tier: choice.tier,
-            class: Class::default(),
-            started: now,
-            ended: now,
-            paid: std::mem::take(&mut self.next_is_paid),
-        });
-        let timeouts = pool.spec().timeouts;
-        Ok(Attempt {
-            upstream: choice.upstream,
-            number: self.attempts.len(),
-            deadline: timeouts.attempt_deadline(now, self.deadline),
-            request_deadline: self.deadline,
-            connect: timeouts.connect,
-            probe: choice.tier == Tier::Probe,
-        })
+        let paid = std::mem::take(&mut self.next_is_paid);
+        let out = self.goes_out(choice, paid, false, now);
+        self.phase = Phase::Attempting(out);
+        let hedge_at = self.hedge_at(pool, out, now);
+        Ok(self.plan(pool, out, hedge_at, now))
     }
 
-    /// The attempt brought no answer.
-    pub fn failed(&mut self, pool: &mut Pool, failure: Failure, now: Timestamp, rng: &mut Rng) -> Verdict {
-        let cut_short = self.was_cut_short(pool, failure.class(), now);
+    /// The attempt of this number brought no answer.
+    pub fn failed(
+        &mut self,
+        pool: &mut Pool,
+        number: usize,
+        failure: Failure,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Verdict {
+        let class = failure.class();
+        let cut_short = self.was_cut_short(pool, number, class, now);
         let refusal = if cut_short { Refusal::TimedOut } else { failure.refusal() };
-        if !self.settle(pool, failure.class(), None, now, rng) {
+        if !self.settle(pool, number, class, None, now, rng) {
             return Verdict::Refuse(refusal);
         }
-        self.retry(pool, failure.class(), now, rng).unwrap_or_else(|| Verdict::Refuse(self.refuse(refusal)))
+        if let Some(wait) = self.wait(pool, class, now) {
+            return wait;
+        }
+        self.retry(pool, number, class, now, rng).unwrap_or_else(|| Verdict::Refuse(self.refuse(refusal)))
     }
 
-    /// An answer came: whole, or as much of it as is held before it must stream.
+    /// An answer to the attempt of this number came: whole, or as much of it as is held before it must stream.
     pub fn answered(
         &mut self,
         pool: &mut Pool,
-        facts: &AnswerFacts,
-        whole: bool,
+        number: usize,
+        (facts, whole): (&AnswerFacts, bool),
         now: Timestamp,
         rng: &mut Rng,
     ) -> Verdict {
         let class = classify::classify(pool.spec().dialect, facts);
         if class == Class::Answered && !whole {
-            return self.stream(pool, now);
+            return self.stream(pool, number, now);
         }
-        if !self.settle(pool, class, facts.retry_after, now, rng) {
+        if !self.settle(pool, number, class, facts.retry_after, now, rng) {
             return Verdict::Refuse(Refusal::BadAnswer);
         }
         if class == Class::Answered {
+            self.overtake(pool, now);
             return self.forward();
         }
-        if let Some(again) = self.retry(pool, class, now, rng) {
+        if let Some(wait) = self.wait(pool, class, now) {
+            return wait;
+        }
+        if let Some(again) = self.retry(pool, number, class, now, rng) {
             return again;
         }
         // The last attempt forwards what the upstream said, unless what it said is a lie or not for clients.
@@ -210,17 +186,17 @@ impl Exchange {
 
     /// The rest of a streaming answer went to the client.
     pub fn delivered(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-        if let Phase::Streaming(choice) = self.phase {
-            pool.settle(choice, self.outcome(Class::Answered, None), now, rng);
+        if let Phase::Streaming(out) = self.phase {
+            pool.settle(out.choice, self.outcome(Class::Answered, None), now, rng);
             self.phase = Phase::Ended(End::Delivered);
         }
     }
 
     /// A streaming answer broke off: the upstream's failure, and nothing can be repeated any more.
     pub fn broke(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-        if let Phase::Streaming(choice) = self.phase {
-            pool.settle(choice, self.outcome(Class::Broken, None), now, rng);
-            self.attempts.end_last(Class::Broken, now);
+        if let Phase::Streaming(out) = self.phase {
+            pool.settle(out.choice, self.outcome(Class::Broken, None), now, rng);
+            self.attempts.end(out.number, Class::Broken, now);
             self.denial = Some(Denial::ResponseStarted);
             self.phase = Phase::Ended(End::BrokeOff);
         }
@@ -228,32 +204,29 @@ impl Exchange {
 
     /// The client went away, or failed to send its body: nobody else's fault.
     pub fn abandoned(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-        match self.phase {
-            Phase::Attempting(choice) => {
-                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
-                self.attempts.end_last(Class::ClientFault, now);
-            }
-            Phase::Streaming(choice) => {
-                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
-            }
-            Phase::Interrupted(choice, refusal) => {
-                pool.settle(choice, self.outcome(Class::ClientFault, None), now, rng);
-                self.attempts.end_last(Class::ClientFault, now);
-                self.phase = Phase::Ended(End::Refused(refusal));
-                return;
-            }
-            Phase::Choosing => {}
+        let (outs, end) = match self.phase {
+            Phase::Choosing => ([None, None], End::Abandoned),
+            Phase::Attempting(out) | Phase::Streaming(out) => ([Some(out), None], End::Abandoned),
+            Phase::Racing(out, other) => ([Some(out), Some(other)], End::Abandoned),
+            Phase::Interrupted(out, other, refusal) => ([Some(out), other], End::Refused(refusal)),
             Phase::Ended(_) => return,
+        };
+        let was_judged = matches!(self.phase, Phase::Streaming(_));
+        for out in outs.into_iter().flatten() {
+            pool.settle(out.choice, self.outcome(Class::ClientFault, None), now, rng);
+            if !was_judged {
+                self.attempts.end(out.number, Class::ClientFault, now);
+            }
         }
-        self.phase = Phase::Ended(End::Abandoned);
+        self.phase = Phase::Ended(end);
     }
 
     /// Ends the exchange with an answer of Aorta's own that no attempt caused.
     pub fn refuse(&mut self, refusal: Refusal) -> Refusal {
         self.phase = match self.phase {
-            Phase::Attempting(choice) | Phase::Streaming(choice) | Phase::Interrupted(choice, _) => {
-                Phase::Interrupted(choice, refusal)
-            }
+            Phase::Attempting(out) | Phase::Streaming(out) => Phase::Interrupted(out, None, refusal),
+            Phase::Racing(out, other) => Phase::Interrupted(out, Some(other), refusal),
+            Phase::Interrupted(out, other, _) => Phase::Interrupted(out, other, refusal),
             Phase::Choosing | Phase::Ended(_) => Phase::Ended(End::Refused(refusal)),
         };
         refusal
@@ -262,6 +235,9 @@ impl Exchange {
     /// What happened; an exchange that is closed before it ended was abandoned.
     pub fn close(mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Receipt {
         self.abandoned(pool, now, rng);
+        if let Some(straggler) = self.straggler.take() {
+            straggler.end(Came::Nothing, pool, now, rng);
+        }
         let end = match self.phase {
             Phase::Ended(end) => end,
             _ => End::Abandoned,
@@ -269,10 +245,11 @@ impl Exchange {
         Receipt { end, attempts: self.attempts, denial: self.denial }
     }
 
-    fn stream(&mut self, pool: &mut Pool, now: Timestamp) -> Verdict {
-        if let Phase::Attempting(choice) = self.phase {
-            self.attempts.end_last(Class::Answered, now);
-            self.phase = Phase::Streaming(pool.streams(choice, now));
+    fn stream(&mut self, pool: &mut Pool, number: usize, now: Timestamp) -> Verdict {
+        if let Some(out) = self.take(number) {
+            self.attempts.end(number, Class::Answered, now);
+            self.overtake(pool, now);
+            self.phase = Phase::Streaming(Out { choice: pool.streams(out.choice, now), ..out });
         }
         Verdict::Forward
     }
@@ -282,19 +259,34 @@ impl Exchange {
         Verdict::Forward
     }
 
+    /// Takes an attempt that is out from among those that are.
+    fn take(&mut self, number: usize) -> Option<Out> {
+        let (out, left) = match self.phase {
+            Phase::Attempting(out) => (out, Phase::Choosing),
+            Phase::Racing(out, other) if out.number == number => (out, Phase::Attempting(other)),
+            Phase::Racing(other, out) => (out, Phase::Attempting(other)),
+            _ => return None,
+        };
+        let is_out = out.number == number;
+        if is_out {
+            self.phase = left;
+        }
+        is_out.then_some(out)
+    }
+
     fn settle(
         &mut self,
         pool: &mut Pool,
+        number: usize,
         class: Class,
         retry_after: Option<Duration>,
         now: Timestamp,
         rng: &mut Rng,
     ) -> bool {
-        let Phase::Attempting(choice) = self.phase else { return false };
-        let taught = if self.was_cut_short(pool, class, now) { Class::ClientFault } else { class };
+        let Some(Out { choice, .. }) = self.take(number) else { return false };
+        let taught = if self.was_cut_short(pool, number, class, now) { Class::ClientFault } else { class };
         pool.settle(choice, self.outcome(taught, retry_after), now, rng);
-        self.attempts.end_last(class, now);
-        self.phase = Phase::Choosing;
+        self.attempts.end(number, class, now);
         if class.repeat() == Repeat::SafeOrIdempotent {
             self.carried_out.get_or_insert(choice.upstream);
         }
@@ -302,12 +294,13 @@ impl Exchange {
     }
 
     /// The request's own end came before the attempt had its due: its silence says nothing about its upstream.
-    fn was_cut_short(&self, pool: &Pool, class: Class, now: Timestamp) -> bool {
+    fn was_cut_short(&self, pool: &Pool, number: usize, class: Class, now: Timestamp) -> bool {
         let timeouts = pool.spec().timeouts;
-        let Some(last) = self.attempts.last().filter(|_| pool.spec().keeps(Rule::BlameNoHaste)) else {
+        let Some(attempt) = self.attempts.get(number).filter(|_| pool.spec().keeps(Rule::BlameNoHaste))
+        else {
             return false;
         };
-        let had = last.started.until(self.deadline);
+        let had = attempt.started.until(self.deadline);
         let hurried = self.terms.deadline == Some(self.deadline);
         match class {
             Class::Unsent => now >= self.deadline && had < timeouts.connect,
@@ -340,7 +333,14 @@ impl Exchange {
         Outcome { class, retry_after, client, wrote: safety != Safety::Safe }
     }
 
-    fn retry(&mut self, pool: &mut Pool, class: Class, now: Timestamp, rng: &mut Rng) -> Option<Verdict> {
+    fn retry(
+        &mut self,
+        pool: &mut Pool,
+        number: usize,
+        class: Class,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Option<Verdict> {
         let policy = pool.spec().retry;
         let others = match self.terms.page {
             Some(maker) => pool.has_untried_page(self.attempts.upstreams(), maker),
@@ -361,7 +361,7 @@ impl Exchange {
             deadline: self.deadline,
         };
         let left_freely = |last: &AttemptRecord| pool.is_left_freely(last.upstream, last.started);
-        let free = class == Class::Unsent || self.attempts.last().is_some_and(left_freely);
+        let free = class == Class::Unsent || self.attempts.get(number).is_some_and(left_freely);
         let verdict = retry::allowed(&policy, &facts)
             .and_then(|()| if free || pool.budget().withdraw(now) { Ok(()) } else { Err(Denial::Budget) });
         match verdict {

@@ -13,7 +13,8 @@
 //! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `pace`, `affinity`: who is asked next, who is
 //!    out, how one comes back, who is asked less, and where a client that wrote reads.
 //! 6. [`classify`]: what an upstream's answer, or its silence, means; [`check`]: what the proxy's own checks say.
-//! 7. [`retry`]: whether the request may be tried again, and when.
+//! 7. [`retry`]: whether the request may be tried again, and when; [`hedge`]: when a second try goes out beside
+//!    a late first one.
 //! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
 //! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
@@ -27,6 +28,7 @@ pub mod chronicle;
 pub mod classify;
 pub mod exchange;
 pub mod fhir_safety;
+pub mod hedge;
 pub mod outlier;
 mod pace;
 pub mod pool;

@@ -82,6 +82,8 @@ pub enum EjectReason {
     SuccessRate,
     /// Its answers take many times as long as those of most of its siblings.
     Slow,
+    /// Too many in a row lost against a hedge, and had no answer long after that.
+    ConsecutiveSlow,
     /// The gateway refuses the proxy's own check too.
     DeniedVerified,
     /// No check is configured, and the gateway refuses every one of two or more clients.
@@ -96,11 +98,12 @@ pub enum EjectReason {
 
 impl EjectReason {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ConsecutiveFailures,
         Self::ConsecutiveAppFailures,
         Self::SuccessRate,
         Self::Slow,
+        Self::ConsecutiveSlow,
         Self::DeniedVerified,
         Self::DeniedEveryClient,
         Self::ProbeFailed,
@@ -116,6 +119,7 @@ impl EjectReason {
             Self::ConsecutiveAppFailures => "consecutive_app_failures",
             Self::SuccessRate => "success_rate",
             Self::Slow => "slow",
+            Self::ConsecutiveSlow => "consecutive_slow",
             Self::DeniedVerified => "denied_verified",
             Self::DeniedEveryClient => "denied_every_client",
             Self::ProbeFailed => "probe_failed",
@@ -125,7 +129,7 @@ impl EjectReason {
     }
 
     /// Whether a check of the proxy's own meets the same: a check that passes says that this is over. It says
-    /// nothing about the application's failures, nor about an operator's will.
+    /// nothing about the application's failures, nor about its pace, nor about an operator's will.
     #[must_use]
     pub const fn is_seen_by_checks(self) -> bool {
         match self {
@@ -136,6 +140,7 @@ impl EjectReason {
             Self::ConsecutiveAppFailures
             | Self::SuccessRate
             | Self::Slow
+            | Self::ConsecutiveSlow
             | Self::ProbeFailed
             | Self::Operator => false,
         }
@@ -194,6 +199,14 @@ impl Outlier {
         self.any_failures_in_a_row += 1;
         self.bucket(policy, now).failures += 1;
         self.verdict(policy, now)
+    }
+
+    /// Books an answer that was kept back; says whether it is one too many. It counts in no rate: whoever loses a
+    /// race now and then is healthy.
+    pub fn slow(&mut self, policy: &PassiveHealth) -> Option<EjectReason> {
+        self.any_failures_in_a_row += 1;
+        let too_many = self.any_failures_in_a_row >= policy.consecutive_app_failures.get();
+        too_many.then_some(EjectReason::ConsecutiveSlow)
     }
 
     /// Forgets everything: what was before an ejection must not count after it.
@@ -281,6 +294,17 @@ mod tests {
             assert_eq!(record.app_failure(&POLICY(), at(i)), None);
         }
         assert_eq!(record.app_failure(&POLICY(), at(5)), Some(EjectReason::ConsecutiveAppFailures));
+    }
+
+    #[test]
+    fn only_answers_kept_back_in_a_row_eject() {
+        let mut record = Outlier::default();
+        for i in 0..1000 {
+            (0..4).for_each(|_| assert_eq!(record.slow(&POLICY()), None));
+            record.success(&POLICY(), at(i));
+        }
+        (0..4).for_each(|_| assert_eq!(record.slow(&POLICY()), None));
+        assert_eq!(record.slow(&POLICY()), Some(EjectReason::ConsecutiveSlow));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::affinity::WriteAffinity;
 use crate::balance::{BalancePolicy, Balancer};
 use crate::check::ActiveHealth;
 use crate::classify::Dialect;
+use crate::hedge::{self, HedgePolicy, Tail};
 use crate::outlier::{EjectReason, PassiveHealth};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::RetryBudget;
@@ -54,6 +55,8 @@ pub struct PoolSpec {
     pub slow_start: SlowStart,
     /// When a request is tried again.
     pub retry: RetryPolicy,
+    /// When a second attempt goes out beside a late one.
+    pub hedge: HedgePolicy,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How many requests it carries at once.
@@ -153,6 +156,8 @@ pub struct Pool {
     /// The priorities there are, lowest first.
     levels: Vec<u32>,
     budget: RetryBudget,
+    hedge_budget: RetryBudget,
+    tail: Tail,
     panic: bool,
     /// Upstreams that are not healthy: while there are none, no choice looks for one.
     unwell: usize,
@@ -176,6 +181,8 @@ impl Pool {
         Self {
             balancer: Balancer::new(spec.balance, upstreams.iter().map(Upstream::name)),
             budget: RetryBudget::new(spec.retry.budget, now),
+            hedge_budget: RetryBudget::new(spec.hedge.budget(), now),
+            tail: Tail::new(),
             levels,
             affinity: WriteAffinity::new(spec.write_affinity),
             panic: false,
@@ -210,6 +217,18 @@ impl Pool {
         self.budget.balance()
     }
 
+    /// Hedges it can pay for now.
+    #[must_use]
+    pub const fn hedge_budget_balance(&self) -> f64 {
+        self.hedge_budget.balance()
+    }
+
+    /// What nearly all of its answers to reads take less than; none while too few came.
+    #[must_use]
+    pub const fn p95(&self) -> Option<Duration> {
+        self.tail.p95()
+    }
+
     /// How many upstreams are healthy.
     #[must_use]
     pub fn healthy(&self) -> usize {
@@ -224,6 +243,28 @@ impl Pool {
 
     pub(crate) fn budget(&mut self) -> &mut RetryBudget {
         &mut self.budget
+    }
+
+    pub(crate) fn hedge_budget(&mut self) -> &mut RetryBudget {
+        &mut self.hedge_budget
+    }
+
+    /// One request came in.
+    pub(crate) fn deposit(&mut self, now: Timestamp) {
+        self.budget.deposit(now);
+        if self.spec.hedge.enabled {
+            self.hedge_budget.deposit(now);
+        }
+    }
+
+    /// How late an attempt must be before another one goes out beside it; none when none ever does.
+    pub(crate) fn hedge_delay(&self, probe: bool) -> Option<Duration> {
+        (probe || self.spec.hedge.enabled).then(|| self.spec.hedge.delay(&self.tail))
+    }
+
+    /// How long an attempt that lost a race is let run on, from its start.
+    pub(crate) fn patience(&self) -> Duration {
+        hedge::patience(&self.tail)
     }
 
     /// Out of rotation while others are in, or put out since the attempt began: leaving such an upstream

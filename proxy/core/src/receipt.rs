@@ -22,6 +22,8 @@ pub struct AttemptRecord {
     pub ended: Timestamp,
     /// It is a retry that the budget paid for.
     pub paid: bool,
+    /// It went out beside a late one.
+    pub hedge: bool,
 }
 
 impl AttemptRecord {
@@ -38,6 +40,7 @@ pub struct Attempts {
     list: [Option<AttemptRecord>; ATTEMPTS_CEILING],
     upstreams: [usize; ATTEMPTS_CEILING],
     made: usize,
+    decided: usize,
 }
 
 impl Attempts {
@@ -78,12 +81,25 @@ impl Attempts {
         true
     }
 
-    pub(crate) fn end_last(&mut self, class: Class, now: Timestamp) {
-        if let Some(index) = self.made.checked_sub(1)
-            && let Some(record) = &mut self.list[index]
-        {
+    /// The attempt whose end decided what the client got; the last one while nothing is decided.
+    #[must_use]
+    pub fn deciding(&self) -> Option<&AttemptRecord> {
+        self.get(self.decided).or_else(|| self.last())
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<&AttemptRecord> {
+        number.checked_sub(1).and_then(|index| self.list.get(index)).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn end(&mut self, number: usize, class: Class, now: Timestamp) {
+        let held = number.checked_sub(1).and_then(|index| self.list.get_mut(index));
+        if let Some(record) = held.and_then(Option::as_mut) {
             record.class = class;
             record.ended = now;
+        }
+        // Only what was judged decides; a loser of a race does not.
+        if !matches!(class, Class::Overtaken | Class::Moved) {
+            self.decided = number;
         }
     }
 }
@@ -159,9 +175,9 @@ impl Receipt {
             End::BrokeOff => Felt::Failed,
             End::Refused(refusal) if refusal.is_clients_fault() => Felt::Rejected,
             End::Refused(_) => Felt::Failed,
-            End::Delivered => match self.attempts.last() {
-                Some(last) if last.class != Class::Answered => Felt::Failed,
-                _ if self.attempts.len() > 1 => Felt::Rescued,
+            End::Delivered => match self.attempts.deciding() {
+                Some(deciding) if deciding.class != Class::Answered => Felt::Failed,
+                _ if self.attempts.decided > 1 => Felt::Rescued,
                 _ => Felt::Ok,
             },
         }

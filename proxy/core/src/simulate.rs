@@ -27,7 +27,7 @@ mod world;
 
 use crate::check::CheckResult;
 use crate::classify::Class;
-use crate::exchange::Attempt;
+use crate::exchange::{Attempt, Late};
 use crate::pool::{Pool, PoolEvent};
 use crate::receipt::Receipt;
 use crate::time::Timestamp;
@@ -64,15 +64,35 @@ pub enum What<'a> {
         attempt: Attempt,
         /// The upstream will run the request, or may have run it for all that can be known.
         executes: bool,
+        /// Beside one that is late.
+        hedge: bool,
     },
-    /// An attempt was judged.
+    /// An attempt was judged; if another one was out and the answer is forwarded, that one lost its race.
     Judged {
         /// For which request.
         request: Request,
+        /// Which of its attempts.
+        number: usize,
         /// What the core made of it.
         class: Class,
         /// What follows.
         verdict: Verdict,
+    },
+    /// An attempt was given up because its upstream was ejected.
+    Left {
+        /// For which request.
+        request: Request,
+        /// Which of its attempts.
+        number: usize,
+    },
+    /// An attempt that had lost its race came to its end.
+    Lost {
+        /// For which request.
+        request: Request,
+        /// Which of its attempts.
+        number: usize,
+        /// What came of it.
+        late: Late,
     },
     /// An exchange closed.
     Closed {

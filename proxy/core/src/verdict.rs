@@ -12,6 +12,11 @@ pub enum Verdict {
         /// The end of the back-off; already past when there is none.
         not_before: Timestamp,
     },
+    /// Another attempt is still out: wait for it.
+    Wait {
+        /// If no answer has come by then, ask for a hedge again.
+        hedge_at: Option<Timestamp>,
+    },
     /// Answer the client ourselves.
     Refuse(Refusal),
 }

@@ -12,6 +12,8 @@ mod directed;
 mod domain_laws;
 #[path = "simulation/fleet.rs"]
 mod fleet;
+#[path = "simulation/lateness.rs"]
+mod lateness;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "simulation/request_laws.rs"]
@@ -34,6 +36,11 @@ const SEEDS: u64 = 256;
 
 /// Runs a scenario under all laws.
 fn lawful(scenario: &Scenario, seed: u64) -> Report {
+    lawful_with(scenario, seed, &mut |_| {})
+}
+
+/// The same, with somebody who looks on.
+fn lawful_with(scenario: &Scenario, seed: u64, look: &mut dyn FnMut(&Step<'_>)) -> Report {
     let mut requests = RequestLaws::new(scenario);
     let mut upstreams = UpstreamLaws::new(scenario);
     let mut domains = DomainLaws::new(scenario);
@@ -43,6 +50,7 @@ fn lawful(scenario: &Scenario, seed: u64) -> Report {
         upstreams.watch(step, &requests, &domains);
         requests.watch(step);
         checks.watch(step);
+        look(step);
     });
     requests.at_rest(&report);
     upstreams.at_rest();

@@ -2,6 +2,7 @@
 
 mod balance;
 mod check;
+mod hedge;
 mod listener;
 mod names;
 mod pool;

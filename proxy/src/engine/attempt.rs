@@ -1,33 +1,55 @@
 //! One try at one upstream: connect, send, and take the answer in until it can be judged.
 
+use super::answer::{Answer, receive};
 use super::request::BodyLength;
-use super::{Call, connect, unless_gone};
-use crate::buffers::Reservation;
+use super::{Call, Open, connect, unless_gone};
 use crate::clock;
-use crate::config::PoolConfig;
 use crate::intake::{self, Body, Lost};
-use crate::shape::{self, Media};
-use crate::snapshot::{Peer, Purpose};
-use aorta_core::exchange::{Attempt, Failure};
+use crate::service::Proxy;
+use crate::snapshot::{LivePool, Peer, Purpose};
+use aorta_core::exchange::{Attempt, Exchange, Failure};
 use aorta_core::fhir_safety::Safety;
 use aorta_core::verdict::Refusal;
-use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode, Version};
-use pingora::http::{RequestHeader, ResponseHeader};
+use bytes::Bytes;
+use http::{Method, Version};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::client::HttpSession;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
-const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
 /// An answer that came before the request was taken is there already, or is not to be.
 const EARLY_ANSWER: Duration = Duration::from_millis(500);
 /// A connection for a request that may not be repeated is used again only within this time.
 const JUST_USED: Duration = Duration::from_secs(2);
+
+/// What an attempt works with beside its request: little enough to outlive the call.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) proxy: &'a Arc<Proxy>,
+    pub(super) pool: &'a Arc<LivePool>,
+    /// Which connections will do.
+    pub(super) purpose: Purpose,
+    /// An answer has no body, whatever its head says.
+    pub(super) head_only: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn way(&self) -> Way<'a> {
+        Way {
+            proxy: self.proxy,
+            pool: self.pool,
+            purpose: match self.terms.safety {
+                Safety::Unsafe => Purpose::Once,
+                _ => Purpose::Repeatable,
+            },
+            head_only: *self.outgoing.method() == Method::HEAD,
+        }
+    }
+}
 
 /// An upstream connection with the address it belongs to.
 pub(super) struct Connection {
@@ -38,39 +60,14 @@ pub(super) struct Connection {
     spent: bool,
 }
 
-/// An answer as far as it was taken in.
-pub(super) struct Answer {
-    pub(super) head: Box<ResponseHeader>,
-    pub(super) held: Bytes,
-    /// The rest is still to come from here.
-    pub(super) rest: Option<Connection>,
-    bodiless: bool,
-    _reservation: Reservation,
-}
-
-impl Answer {
-    pub(super) const fn is_whole(&self) -> bool {
-        self.rest.is_none()
-    }
-
-    /// It has no body by its nature: an answer to HEAD, 204, 304.
-    pub(super) const fn is_bodiless(&self) -> bool {
-        self.bodiless
-    }
-
-    /// Another body takes this one's place; a status without a body has none.
-    pub(super) fn replace_body(&mut self, body: Bytes) {
-        self.bodiless |= matches!(self.head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        self.held = body;
-    }
-}
-
 /// Why an attempt brought no answer.
 pub(super) enum Ended {
     Failed(Failure),
     /// The client is to blame, and is to be told this.
     Client(Refusal),
     ClientGone,
+    /// Its upstream was ejected, and the core let the request go.
+    Left,
 }
 
 impl From<Lost> for Ended {
@@ -87,32 +84,14 @@ pub(super) async fn attempt(
     plan: &Attempt,
     session: &mut ServerSession,
     body: &mut Body,
+    open: &mut Open<'_>,
 ) -> Result<Answer, Ended> {
-    let deadline = clock::instant(plan.deadline);
-    let mut connection = match waiting(call, plan.upstream) {
-        Some(connection) => connection,
-        None => {
-            // What is rare and large stands in a box, here and below: the ordinary request does not carry it.
-            let by = deadline.min(Instant::now() + plan.connect);
-            let mut connecting = Box::pin(connect(call, plan.upstream, by));
-            let connection = unless_gone(session, body.whole, connecting.as_mut()).await;
-            connection.ok_or(Ended::ClientGone)?.ok_or(Ended::Failed(Failure::Unsent))?
-        }
-    };
     let header = header(call, plan, body).map_err(Ended::Client)?;
-
     if body.whole {
-        let held = body.held.clone();
-        let exchange = async {
-            match send(&mut connection.session, header, held).await {
-                Ok(()) => receive(call, connection).await,
-                Err(failure) => Box::pin(early_answer(call, connection, failure)).await,
-            }
-        };
-        let timed = pin!(timeout_at(deadline, exchange));
-        let timed = unless_gone(session, true, timed).await.ok_or(Ended::ClientGone)?;
-        return timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed);
+        let trying = pin!(exchange(call.way(), plan, header, body.held.clone()));
+        return unless_gone_or_left(call, plan, session, open, trying).await;
     }
+    let connection = connection(call.way(), plan).await.map_err(Ended::Failed)?;
     Box::pin(streamed(call, connection, header, session, body)).await
 }
 
@@ -129,16 +108,69 @@ async fn streamed(
     match before_the_client_gives_up(call, uploading).await {
         Ok(()) => {}
         Err(Ended::Failed(failure)) => {
-            return early_answer(call, connection, failure).await.map_err(Ended::Failed);
+            return early_answer(call.way(), connection, failure).await.map_err(Ended::Failed);
         }
         Err(ended) => return Err(ended),
     }
     // The client's time to upload was its own; the upstream's begins now.
     let until = Instant::now() + limit;
     let until = gives_up(call).map_or(until, |gives_up| until.min(gives_up));
-    let receiving = pin!(timeout_at(until, receive(call, connection)));
+    let receiving = pin!(timeout_at(until, receive(call.way(), connection)));
     let timed = unless_gone(session, true, receiving).await.ok_or(Ended::ClientGone)?;
     timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
+}
+
+/// Connects, sends, and takes the answer in, within the attempt's time.
+pub(super) async fn exchange(
+    way: Way<'_>,
+    plan: &Attempt,
+    header: Box<RequestHeader>,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let mut connection = connection(way, plan).await?;
+    let exchange = async {
+        match send(&mut connection.session, header, body).await {
+            Ok(()) => receive(way, connection).await,
+            Err(failure) => Box::pin(early_answer(way, connection, failure)).await,
+        }
+    };
+    timeout_at(clock::instant(plan.deadline), exchange).await.unwrap_or(Err(Failure::TimedOut))
+}
+
+/// One that waits already, or a new one.
+async fn connection(way: Way<'_>, plan: &Attempt) -> Result<Connection, Failure> {
+    match waiting(way, plan.upstream) {
+        Some(connection) => Ok(connection),
+        // What is rare and large stands in a box, here and elsewhere: the ordinary request does not carry it.
+        None => Box::pin(connect(way, plan.upstream, connect_by(plan))).await.ok_or(Failure::Unsent),
+    }
+}
+
+fn connect_by(plan: &Attempt) -> Instant {
+    clock::instant(plan.deadline).min(Instant::now() + plan.connect)
+}
+
+/// Waits for the attempt to end, while the client waits too, and while the core does not send the request
+/// elsewhere because the upstream was ejected.
+async fn unless_gone_or_left(
+    call: &Call<'_>,
+    plan: &Attempt,
+    session: &mut ServerSession,
+    open: &mut Open<'_>,
+    mut trying: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
+) -> Result<Answer, Ended> {
+    loop {
+        tokio::select! {
+            biased;
+            came = &mut trying => return came.map_err(Ended::Failed),
+            _ = session.read_body_or_idle(true) => return Err(Ended::ClientGone),
+            () = call.pool.ejection(plan.upstream), if plan.may_leave => {
+                if open.report(Exchange::leave) {
+                    return Err(Ended::Left);
+                }
+            }
+        }
+    }
 }
 
 /// When the client gives up by its own deadline, which counts from no upload's end.
@@ -158,40 +190,28 @@ async fn before_the_client_gives_up(
 
 /// An upstream that does not take the whole request may have answered already (413, 403, 429): then that is
 /// the answer, and no failure of the upstream's.
-async fn early_answer(
-    call: &Call<'_>,
-    mut connection: Connection,
-    failure: Failure,
-) -> Result<Answer, Failure> {
+async fn early_answer(way: Way<'_>, mut connection: Connection, failure: Failure) -> Result<Answer, Failure> {
     connection.spent = true;
-    match timeout(EARLY_ANSWER, receive(call, connection)).await {
+    match timeout(EARLY_ANSWER, receive(way, connection)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) | Err(_) => Err(failure),
     }
 }
 
-const fn purpose(call: &Call<'_>) -> Purpose {
-    match call.terms.safety {
-        Safety::Unsafe => Purpose::Once,
-        _ => Purpose::Repeatable,
-    }
-}
-
 /// A connection that waits for a request already.
-fn waiting(call: &Call<'_>, upstream: usize) -> Option<Connection> {
-    let purpose = purpose(call);
-    let (session, peer) = connect::waiting(call.pool.upstreams.get(upstream)?, purpose)?;
-    Some(Connection { session, peer, fresh: purpose == Purpose::Once, spent: false })
+fn waiting(way: Way<'_>, upstream: usize) -> Option<Connection> {
+    let (session, peer) = connect::waiting(way.pool.upstreams.get(upstream)?, way.purpose)?;
+    Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
 /// Connects to whichever of the upstream's addresses stands first.
-pub(super) async fn connect(call: &Call<'_>, upstream: usize, by: Instant) -> Option<Connection> {
-    let (purpose, live) = (purpose(call), call.pool.upstreams.get(upstream)?);
-    let (session, peer) = connect::connect(&call.proxy.connector, live, purpose, by).await?;
-    Some(Connection { session, peer, fresh: purpose == Purpose::Once, spent: false })
+pub(super) async fn connect(way: Way<'_>, upstream: usize, by: Instant) -> Option<Connection> {
+    let live = way.pool.upstreams.get(upstream)?;
+    let (session, peer) = connect::connect(&way.proxy.connector, live, way.purpose, by).await?;
+    Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
-fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
+pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
     let config = call.pool.config.upstreams.get(plan.upstream).ok_or(Refusal::NoUpstream)?;
     let writes = matches!(*call.outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
     let length = match body.whole {
@@ -285,106 +305,15 @@ async fn within(limit: Duration, work: impl Future<Output = Result<(), Failure>>
     timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
 }
 
-/// Reads the answer until it is whole, or as much as is held before it must stream.
-pub(super) async fn receive(call: &Call<'_>, mut connection: Connection) -> Result<Answer, Failure> {
-    let head = read_head(&mut connection.session).await?;
-    let mut reservation = call.proxy.buffers.reservation();
-    let media = Media::of(&head.headers);
-    let bodiless = *call.outgoing.method() == Method::HEAD
-        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !bodiless && !media.is_judged() {
-        let rest = Some(connection);
-        return Ok(Answer { head, held: Bytes::new(), rest, bodiless, _reservation: reservation });
-    }
-    let mut held = Held::default();
-    let mut limit = call.pool.config.hold_max;
-    loop {
-        let chunk = connection.session.read_response_body().await.map_err(|_| Failure::Broken)?;
-        let Some(chunk) = chunk else {
-            connection.release(call);
-            return Ok(Answer { head, held: held.join(), rest: None, bodiless, _reservation: reservation });
-        };
-        let fits = reservation.grow(chunk.len());
-        held.push(chunk);
-        if held.bytes > limit || !fits {
-            let beginning = held.join();
-            if !must_open(&call.pool.config, &beginning) {
-                let rest = Some(connection);
-                return Ok(Answer { head, held: beginning, rest, bodiless, _reservation: reservation });
-            }
-            // Streaming an envelope wrapped would hand the client a 200 that may be a failure.
-            if beginning.len() > ENVELOPE_MAX || !fits {
-                return Err(Failure::Broken);
-            }
-            limit = ENVELOPE_MAX;
-            held = Held::from(beginning);
-        }
-    }
-}
-
-fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
-    config.unwrap_envelope && shape::may_be_envelope(beginning)
-}
-
-pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Failure> {
-    loop {
-        upstream.read_response_header().await.map_err(|_| Failure::Broken)?;
-        let head = upstream.response_header().ok_or(Failure::Broken)?;
-        // Interim answers are for the hop; an upgrade was never asked for.
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Broken);
-        }
-        if !head.status.is_informational() {
-            return Ok(Box::new(head.clone()));
-        }
-    }
-}
-
-/// A body in pieces: one piece, the usual case, is never copied.
-#[derive(Default)]
-pub(super) struct Held {
-    one: Bytes,
-    more: BytesMut,
-    pub(super) bytes: usize,
-}
-
-impl Held {
-    pub(super) fn push(&mut self, chunk: Bytes) {
-        self.bytes += chunk.len();
-        if self.one.is_empty() && self.more.is_empty() {
-            self.one = chunk;
-            return;
-        }
-        if self.more.is_empty() {
-            self.more.extend_from_slice(&std::mem::take(&mut self.one));
-        }
-        self.more.extend_from_slice(&chunk);
-    }
-
-    pub(super) fn join(&mut self) -> Bytes {
-        if self.more.is_empty() {
-            std::mem::take(&mut self.one)
-        } else {
-            std::mem::take(&mut self.more).freeze()
-        }
-    }
-}
-
-impl From<Bytes> for Held {
-    fn from(one: Bytes) -> Self {
-        Self { bytes: one.len(), one, more: BytesMut::new() }
-    }
-}
-
 impl Connection {
     /// Gives the connection back to be used again.
-    pub(super) fn release(self, call: &Call<'_>) {
+    pub(super) fn release(self, way: Way<'_>) {
         if self.spent {
             return;
         }
-        let idle = call.pool.config.spec.timeouts.idle;
+        let idle = way.pool.config.spec.timeouts.idle;
         let (line, idle) =
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
-        line.release(&call.proxy.connector, self.session, idle);
+        line.release(&way.proxy.connector, self.session, idle);
     }
 }

@@ -1,7 +1,8 @@
 //! From here on the answer belongs to the client: no more attempts.
 
 use super::Call;
-use super::attempt::{Answer, Connection};
+use super::answer::Answer;
+use super::attempt::Connection;
 use super::outlet::Outlet;
 use crate::config::Reveal;
 use crate::headers;
@@ -84,7 +85,7 @@ async fn stream(
             return Delivery::ClientGone;
         }
     }
-    connection.release(call);
+    connection.release(call.way());
     let Some(end) = outlet.end() else { return Delivery::UpstreamBroke };
     visit.sent += end.len();
     match timeout(pause_max, session.write_response_body(end, true)).await {

@@ -3,7 +3,8 @@
 //! update stands, and it is told so.
 
 use super::Call;
-use super::attempt::{self, Answer};
+use super::answer::{self, Answer};
+use super::attempt;
 use super::commit;
 use crate::clock;
 use crate::snapshot::LivePool;
@@ -32,9 +33,9 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
 async fn read_back(call: &Call<'_>, upstream: usize, pool: &LivePool) -> Option<Answer> {
     let header = call.outgoing.read_back().own_header(pool.config.upstreams.get(upstream)?).ok()?;
     let by = clock::instant(clock::now() + call.pool.config.spec.timeouts.connect);
-    let mut connection = attempt::connect(call, upstream, by).await?;
+    let mut connection = attempt::connect(call.way(), upstream, by).await?;
     attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;
-    attempt::receive(call, connection).await.ok()
+    answer::receive(call.way(), connection).await.ok()
 }
 
 /// The same resource, whatever the server wrote into its `meta`.

@@ -3,7 +3,7 @@
 //! An answer that needs nothing passes as it came, without a copy.
 
 use super::Call;
-use super::attempt::Answer;
+use super::answer::Answer;
 use crate::buffers::Reservation;
 use crate::compress::{self, Coding, Encoder};
 use crate::links::{Editor, Links, UpstreamSide};

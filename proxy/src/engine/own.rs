@@ -1,6 +1,7 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
-use super::attempt::{Held, read_head, send};
+use super::answer::{Held, read_head};
+use super::attempt::send;
 use super::connect::connect;
 use super::request::Outgoing;
 use crate::buffers::Reservation;

@@ -64,7 +64,7 @@ families! {
     attempt_seconds: HistogramVec = "aorta_upstream_attempt_duration_seconds" ["pool", "upstream"]
         "From the choice of the upstream to the judged answer.";
     retries: IntCounterVec = "aorta_retries_total" ["pool", "reason", "result"]
-        "Attempts after the first, by what made them necessary.";
+        "Attempts after the first, by what made them necessary; a hedge may be overtaken.";
     retries_denied: IntCounterVec = "aorta_retries_denied_total" ["pool", "reason"]
         "Failed attempts that were not followed by another, by what forbade it.";
     rescued: IntCounterVec = "aorta_requests_rescued_total" ["pool", "from_upstream", "to_upstream"]
@@ -95,6 +95,8 @@ families! {
         "1 while no upstream is healthy and all are asked.";
     budget: GaugeVec = "aorta_retry_budget_balance" ["pool"]
         "Retries the pool can pay for.";
+    hedge_budget: GaugeVec = "aorta_hedge_budget_balance" ["pool"]
+        "Hedges the pool can pay for.";
     in_flight: GaugeVec = "aorta_upstream_attempts_in_flight" ["pool", "upstream"]
         "Attempts that are out.";
     dns_stale: GaugeVec = "aorta_dns_stale" ["pool", "upstream"]

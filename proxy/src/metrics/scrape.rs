@@ -56,6 +56,7 @@ fn look(metrics: &Metrics, live: &LivePool) {
         f.upstreams.with_label_values(&[name]).set(pool.upstreams().len() as f64);
         f.panic.with_label_values(&[name]).set(f64::from(u8::from(pool.in_panic())));
         f.budget.with_label_values(&[name]).set(pool.budget_balance());
+        f.hedge_budget.with_label_values(&[name]).set(pool.hedge_budget_balance());
         let spec = &live.config.spec;
         f.budget_max.with_label_values(&[name]).set(f64::from(spec.retry.budget.burst));
         let min_healthy = spec.passive_health.min_healthy.get();

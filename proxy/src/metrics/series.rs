@@ -19,6 +19,9 @@ const CODE_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The shapes in which a failure hides behind a success.
 const MASKS: [&str; 3] = ["envelope", "lambda_error", "html"];
 
+/// What came of a hedge: it was not needed when the attempt that it went out beside was faster.
+const HEDGED: [&str; 3] = ["failed", "success", "overtaken"];
+
 /// What a request moves for its route.
 #[derive(Debug)]
 pub(super) struct RouteSeries {
@@ -84,6 +87,7 @@ pub(super) struct PoolSeries {
     name: String,
     upstreams: Vec<UpstreamSeries>,
     retries: Vec<[IntCounter; 2]>,
+    hedges: [IntCounter; HEDGED.len()],
     denied: Vec<IntCounter>,
     rescued: Vec<Vec<IntCounter>>,
     failover: Histogram,
@@ -126,9 +130,11 @@ impl PoolSeries {
         let shed = |priority: &Priority| {
             Shed::ALL.map(|shed| families.shed.with_label_values(&[name, priority.name(), shed.name()]))
         };
+        let hedge = |result: &str| families.retries.with_label_values(&[name, "hedge", result]);
         Self {
             shed: Priority::ALL.iter().map(shed).collect(),
             name: name.to_owned(),
+            hedges: HEDGED.map(hedge),
             upstreams: names.iter().map(|upstream| UpstreamSeries::new(families, name, upstream)).collect(),
             retries: Class::ALL.iter().map(retry).collect(),
             denied: Denial::ALL
@@ -159,6 +165,15 @@ impl PoolSeries {
     pub(super) fn retry(&self, reason: Class, success: bool) {
         if let Some(results) = self.retries.get(reason as usize) {
             results[usize::from(success)].inc();
+        }
+    }
+
+    pub(super) fn hedge(&self, class: Class) {
+        let [failed, success, overtaken] = &self.hedges;
+        match class {
+            Class::Answered => success.inc(),
+            Class::Overtaken => overtaken.inc(),
+            _ => failed.inc(),
         }
     }
 

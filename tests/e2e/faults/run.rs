@@ -1,6 +1,6 @@
 //! One fault, run through.
 
-use crate::world::World;
+use crate::world::{World, alone};
 use bytes::Bytes;
 use harness::client::{Reply, Target};
 use harness::eventually;
@@ -12,7 +12,6 @@ use harness::upstream::script::{Behaviour, Door, Order};
 use http::Request;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Mutex;
 
 /// How a fault is brought about in Virginia.
 pub(crate) enum Show {
@@ -67,12 +66,9 @@ impl Show {
     }
 }
 
-/// A run loads the machine, and its time limits are those of a machine that is not overloaded.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
 /// Runs reads and creates through two regions of which one shows a fault for a while, and checks every promise.
 pub(crate) async fn survive(show: Show, up: Speech, down: Down) {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = alone().await;
     let world = World::with(up, |setup, authority| match down {
         Down::Http1 => setup,
         Down::Http2 => setup.tls(&authority.files("aorta.test")),

@@ -1,5 +1,7 @@
 mod domains;
 mod endings;
+mod hedging;
+mod leaving;
 mod limits;
 mod payment;
 mod table;
@@ -87,9 +89,16 @@ impl Desk {
     }
 
     fn judge(&mut self, exchange: &mut Exchange, came: Came) -> Verdict {
+        let number = exchange.attempts().len();
+        self.judge_of(exchange, number, came)
+    }
+
+    /// What came of the attempt of this number.
+    fn judge_of(&mut self, exchange: &mut Exchange, number: usize, came: Came) -> Verdict {
+        let (pool, rng) = (&mut self.pool, &mut self.rng);
         match came {
-            Came::Fails(failure) => exchange.failed(&mut self.pool, failure, self.now, &mut self.rng),
-            Came::Answers(facts) => exchange.answered(&mut self.pool, &facts, true, self.now, &mut self.rng),
+            Came::Fails(failure) => exchange.failed(pool, number, failure, self.now, rng),
+            Came::Answers(facts) => exchange.answered(pool, number, (&facts, true), self.now, rng),
         }
     }
 

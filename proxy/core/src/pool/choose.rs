@@ -70,6 +70,8 @@ pub struct Choice {
     pub(super) paced: bool,
     /// It was far too slow; when it was made.
     pub(super) slow_since: Option<Timestamp>,
+    /// What it takes tells what reads of the pool usually take.
+    is_usual: bool,
 }
 
 impl Choice {
@@ -96,8 +98,45 @@ impl Pool {
         {
             *busy = self.spec.keeps(Rule::OneProbe);
         }
-        let (since, paced) = (Some(now), wish.may_probe);
-        Some(Choice { upstream, tier, epoch: held.epoch, since, paced, slow_since: None })
+        let (since, paced, is_usual) = (Some(now), wish.may_probe, wish.reader.is_some());
+        Some(Choice { upstream, tier, epoch: held.epoch, since, paced, slow_since: None, is_usual })
+    }
+
+    /// Chooses an upstream for a second attempt beside one that is out: only one in rotation that was not tried
+    /// yet. None where nobody is healthy: more requests would not help. It must be settled like any other.
+    pub fn choose_beside(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<Choice> {
+        if self.panic {
+            return None;
+        }
+        let mut about = Circumstances { now, key: wish.key, rng };
+        let home = wish.reader.and_then(|client| self.affinity.home(client, now));
+        let knows = self.knows_page(wish.page);
+        let fit = |home| {
+            move |index: usize, held: &Upstream| {
+                let willing = now >= held.skip_until && !held.is_being_verified(now) && held.is_in(home);
+                let room = held.health.in_rotation() && held.has_room();
+                willing && room && knows(index, held) && !wish.tried.contains(&index)
+            }
+        };
+        let upstream = self.pick(&mut about, fit(home)).or_else(|| self.pick(&mut about, fit(None)))?;
+        let held = &mut self.upstreams[upstream];
+        held.in_flight += 1;
+        let (tier, epoch, since) = (Tier::Rotation, held.epoch, Some(now));
+        // Beside a late one it says nothing about the usual.
+        Some(Choice { upstream, tier, epoch, since, paced: true, slow_since: None, is_usual: false })
+    }
+
+    /// A request that waits for this choice had better go elsewhere: the upstream was put out of rotation since,
+    /// and somebody in rotation could serve it.
+    pub(crate) fn is_better_left(&self, choice: Choice, page: Option<usize>) -> bool {
+        let knows = self.knows_page(page);
+        let serves = |(index, held): (usize, &Upstream)| {
+            let serves = held.health.in_rotation() && held.has_room();
+            serves && index != choice.upstream && knows(index, held)
+        };
+        let put_out = |held: &Upstream| held.epoch != choice.epoch && !held.health.in_rotation();
+        let was_put_out = self.upstreams.get(choice.upstream).is_some_and(put_out);
+        !self.panic && was_put_out && self.upstreams.iter().enumerate().any(serves)
     }
 
     /// The attempt has its answer's head: what follows may stream for hours, so the next probe need not wait,
@@ -117,8 +156,11 @@ impl Pool {
 
     /// Books how long an answer took.
     pub(super) fn time(&mut self, choice: Choice, now: Timestamp) {
+        let Some(since) = choice.since else { return };
+        if choice.is_usual {
+            self.tail.answered(now.since(since));
+        }
         if self.spec.balance == BalancePolicy::PeakEwma
-            && let Some(since) = choice.since
             && let Some(held) = self.upstreams.get_mut(choice.upstream)
         {
             held.latency.answered(now.since(since), now);

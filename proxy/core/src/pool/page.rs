@@ -51,6 +51,12 @@ impl Pool {
         members.min_by_key(|(index, _)| last_asked(*index)).map(|(index, _)| (index, Tier::Again))
     }
 
+    /// It would know this page, if the request is for one.
+    pub(super) fn knows_page(&self, page: Option<usize>) -> impl Fn(usize, &Upstream) -> bool + Copy + use<> {
+        let domain = self.domain(page);
+        move |index, held| page.is_none_or(|maker| index == maker || domain.is_some() && held.is_in(domain))
+    }
+
     /// Somebody who was not tried yet knows the page too.
     pub(crate) fn has_untried_page(&self, tried: &[usize], maker: usize) -> bool {
         let domain = self.domain(Some(maker));

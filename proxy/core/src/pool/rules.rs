@@ -30,11 +30,19 @@ pub enum Rule {
     LeaveFreely,
     /// An attempt that the request's own end cut short blames nobody.
     BlameNoHaste,
+    /// Only what reads is hedged.
+    HedgeReads,
+    /// Hedges have a budget.
+    HedgeBudget,
+    /// Whoever loses a race is let run on before it is blamed.
+    LosersRunOn,
+    /// A read that waits for an upstream leaves it when it is ejected.
+    LeaveAtOnce,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::OthersFirst,
         Self::OneProbe,
         Self::EjectionJitter,
@@ -47,5 +55,9 @@ impl Rule {
         Self::ForgetTheStale,
         Self::LeaveFreely,
         Self::BlameNoHaste,
+        Self::HedgeReads,
+        Self::HedgeBudget,
+        Self::LosersRunOn,
+        Self::LeaveAtOnce,
     ];
 }

@@ -73,6 +73,7 @@ impl Pool {
             Evidence::Success => self.on_success(choice.upstream, now, rng),
             Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),
             Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),
+            Evidence::Slowness => self.on_slowness(choice.upstream, now, rng),
             Evidence::Suspicion => self.on_suspicion(choice.upstream, outcome.client, now, rng),
             // Without a check nothing tells a lost deployment from a client's wrong path.
             Evidence::Drift if self.spec.active_health.is_some() => {
@@ -176,6 +177,20 @@ impl Pool {
             }
             Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
             Health::Probing { .. } => self.eject(upstream, EjectReason::ProbeFailed, now, rng),
+        }
+    }
+
+    fn on_slowness(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
+        let held = &mut self.upstreams[upstream];
+        match &mut held.health {
+            Health::Healthy => {
+                if let Some(reason) = held.outlier.slow(&self.spec.passive_health) {
+                    self.eject(upstream, reason, now, rng);
+                }
+            }
+            Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
+            // Only its probe's silence to the end fails a probed one: it may be cold.
+            Health::Probing { .. } => {}
         }
     }
 

@@ -47,12 +47,17 @@ impl RetryBudget {
 
     /// One retry wants to go out; false when the account cannot pay.
     pub fn withdraw(&mut self, now: Timestamp) -> bool {
-        self.flow(now);
-        let covered = self.balance >= 1.0;
+        let covered = self.covers(now);
         if covered {
             self.balance -= 1.0;
         }
         covered
+    }
+
+    /// Whether one could be paid for.
+    pub(crate) fn covers(&mut self, now: Timestamp) -> bool {
+        self.flow(now);
+        self.balance >= 1.0
     }
 
     /// What is left, in retries.

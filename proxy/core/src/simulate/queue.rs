@@ -14,7 +14,11 @@ pub(super) enum Due {
     /// A back-off is over.
     Choice { id: u64 },
     /// An attempt has come to something.
-    Outcome { id: u64 },
+    Outcome { id: u64, number: usize },
+    /// An attempt is late.
+    Hedge { id: u64, number: usize },
+    /// An attempt that lost a race has kept silent for too long.
+    Silence { id: u64, number: usize },
     /// A streamed answer ends.
     StreamEnd { id: u64, breaks: bool },
     /// A client loses patience.

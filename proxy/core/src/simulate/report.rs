@@ -19,6 +19,10 @@ pub struct Report {
     pub requests: u64,
     /// Attempts made for them.
     pub attempts: u64,
+    /// Those that went out beside a late one.
+    pub hedges: u64,
+    /// Those that were given up because their upstream was ejected: the request went elsewhere.
+    pub moved: u64,
     /// Requests whose client's key is refused everywhere; they are in no number below.
     pub bad_keys: u64,
     /// Served by a later attempt than the first.
@@ -76,12 +80,22 @@ impl Report {
                 self.timeline.at(at).requests += 1;
                 self.mark(request.id);
             }
-            What::Chosen { request, attempt, .. } => {
+            What::Chosen { request, attempt, hedge, .. } => {
                 self.attempts += 1;
+                self.hedges += u64::from(*hedge);
                 self.shares[attempt.upstream] += 1;
                 self.timeline.at(at).received[attempt.upstream] += 1;
                 self.mark(request.id);
                 self.mark(attempt.upstream as u64);
+            }
+            What::Left { request, number } => {
+                self.moved += 1;
+                self.mark(request.id);
+                self.mark(*number as u64);
+            }
+            What::Lost { request, late, .. } => {
+                self.mark(request.id);
+                self.mark(late.class as u64);
             }
             What::Judged { request, class, .. } => {
                 self.mark(request.id);
@@ -133,7 +147,7 @@ impl Report {
                 *self.lost_because.entry(because).or_default() += 1;
             }
         }
-        let took = receipt.attempts.last().map(|last| last.ended.since(request.arrived));
+        let took = receipt.attempts.deciding().map(|deciding| deciding.ended.since(request.arrived));
         self.timeline.at(at).close(felt, took);
     }
 

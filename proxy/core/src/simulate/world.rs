@@ -8,7 +8,7 @@ use super::weather::{Comes, Effect, FINE, Pace, Runs};
 use super::{Step, What};
 use crate::check::{ActiveHealth, CheckResult};
 use crate::classify::Class;
-use crate::exchange::{Exchange, Failure};
+use crate::exchange::{Attempt, Came, Exchange, Failure, Straggler};
 use crate::pool::{CheckOut, Pool, PoolEvent};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
@@ -21,10 +21,26 @@ struct Live {
     proxy: usize,
     request: Request,
     exchange: Exchange,
-    /// The region where an attempt of it takes up room.
-    inside: Option<usize>,
-    comes: Comes,
+    /// Its attempts that are out; two while they race.
+    outs: Vec<Out>,
+    /// The region that streams its answer.
+    streams_from: Option<usize>,
     executions: u32,
+}
+
+/// An attempt that is out, and what will come of it.
+#[derive(Clone, Copy)]
+struct Out {
+    attempt: Attempt,
+    comes: Comes,
+}
+
+/// An attempt that lost its race.
+struct Loser {
+    proxy: usize,
+    request: Request,
+    out: Out,
+    straggler: Straggler,
 }
 
 /// One of the fleet: nothing is shared but the regions.
@@ -39,6 +55,7 @@ pub(super) struct World<'a> {
     proxies: Vec<Proxy>,
     queue: Queue,
     live: BTreeMap<u64, Live>,
+    losers: BTreeMap<(u64, usize), Loser>,
     regions: Vec<Region>,
     report: Report,
     now: Timestamp,
@@ -65,6 +82,7 @@ impl<'a> World<'a> {
             proxies,
             queue: Queue::default(),
             live: BTreeMap::new(),
+            losers: BTreeMap::new(),
             regions: skies.take(upstreams).map(Region::new).collect(),
             report: Report::new(scenario),
             now: Timestamp::ZERO,
@@ -83,7 +101,9 @@ impl<'a> World<'a> {
             match due {
                 Due::Arrival => self.arrive(),
                 Due::Choice { id } => self.choose(id),
-                Due::Outcome { id } => self.come(id),
+                Due::Outcome { id, number } => self.come(id, number),
+                Due::Hedge { id, number } => self.hedge(id, number),
+                Due::Silence { id, number } => self.end_loser(id, number, None),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
                 Due::Verified { proxy, upstream } => self.verified(proxy, upstream),
@@ -115,8 +135,8 @@ impl<'a> World<'a> {
             self.queue.push(self.now + patience, Due::Departure { id });
         }
         let exchange = Exchange::open(request.terms, &mut self.proxies[proxy].pool, self.now);
-        let comes = Comes::Failure(Failure::Unsent);
-        self.live.insert(id, Live { proxy, request, exchange, inside: None, comes, executions: 0 });
+        let live = Live { proxy, request, exchange, outs: Vec::new(), streams_from: None, executions: 0 };
+        self.live.insert(id, live);
         self.tell(proxy, What::Opened { request });
         self.choose(id);
         self.expect_arrival();
@@ -128,10 +148,25 @@ impl<'a> World<'a> {
         let Ok(attempt) = live.exchange.choose(pool, self.now, rng) else {
             return self.close(id);
         };
+        self.send(id, attempt, false);
+    }
+
+    /// The attempt of this number is late, if it is the only one that is still out.
+    fn hedge(&mut self, id: u64, number: usize) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let Proxy { pool, rng } = &mut self.proxies[live.proxy];
+        let is_alone = live.outs.len() == 1 && live.outs[0].attempt.number == number;
+        let second = if is_alone { live.exchange.hedge(pool, self.now, rng) } else { None };
+        if let Some(attempt) = second {
+            self.send(id, attempt, true);
+        }
+    }
+
+    fn send(&mut self, id: u64, attempt: Attempt, hedge: bool) {
+        let Some(live) = self.live.get_mut(&id) else { return };
         let region = &mut self.regions[attempt.upstream];
         let fate = region.fate(live.request.bad_key, self.now, &mut self.weather);
         region.enter();
-        live.inside = Some(attempt.upstream);
         let effect = fate.effect;
         let at = self.now + region.takes(&fate, attempt.connect, &mut self.weather);
         let executes = match effect.runs {
@@ -140,42 +175,111 @@ impl<'a> World<'a> {
             Runs::Always => true,
         };
         // Silence until the deadline is a time-out, whatever would have come after it.
-        live.comes = match effect.pace {
+        let comes = match effect.pace {
             Pace::ConnectTimeout => Comes::Failure(Failure::Unsent),
             _ if at < attempt.deadline => effect.comes,
             _ => Comes::Failure(Failure::TimedOut),
         };
+        live.outs.push(Out { attempt, comes });
         live.executions += u32::from(executes);
-        let (proxy, request) = (live.proxy, live.request);
-        self.queue.push(at.min(attempt.deadline), Due::Outcome { id });
-        self.tell(proxy, What::Chosen { request, attempt, executes });
+        let (proxy, request, number) = (live.proxy, live.request, attempt.number);
+        self.queue.push(at.min(attempt.deadline), Due::Outcome { id, number });
+        if let Some(at) = attempt.hedge_at {
+            self.queue.push(at, Due::Hedge { id, number });
+        }
+        self.tell(proxy, What::Chosen { request, attempt, executes, hedge });
     }
 
-    fn come(&mut self, id: u64) {
+    fn come(&mut self, id: u64, number: usize) {
+        if let Some(comes) = self.losers.get(&(id, number)).map(|loser| loser.out.comes) {
+            return self.end_loser(id, number, Some(comes));
+        }
         let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(out) = take(&mut live.outs, number) else { return };
         let Proxy { pool, rng } = &mut self.proxies[live.proxy];
         let now = self.now;
         let whole = !live.request.streams;
-        let verdict = match live.comes {
-            Comes::Answer(facts) => live.exchange.answered(pool, &facts, whole, now, rng),
-            Comes::Part if whole => live.exchange.failed(pool, Failure::Broken, now, rng),
-            Comes::Part => live.exchange.answered(pool, &FINE, false, now, rng),
-            Comes::Failure(failure) => live.exchange.failed(pool, failure, now, rng),
+        let verdict = match out.comes {
+            Comes::Answer(facts) => live.exchange.answered(pool, number, (&facts, whole), now, rng),
+            Comes::Part if whole => live.exchange.failed(pool, number, Failure::Broken, now, rng),
+            Comes::Part => live.exchange.answered(pool, number, (&FINE, false), now, rng),
+            Comes::Failure(failure) => live.exchange.failed(pool, number, failure, now, rng),
         };
-        let Some(&AttemptRecord { class, upstream, .. }) = live.exchange.attempts().last() else { return };
-        let (proxy, request, breaks) = (live.proxy, live.request, matches!(live.comes, Comes::Part));
+        let Some(&AttemptRecord { class, .. }) = live.exchange.attempts().deciding() else { return };
+        let (proxy, request, upstream) = (live.proxy, live.request, out.attempt.upstream);
         let streams = verdict == Verdict::Forward && request.streams && class == Class::Answered;
-        if !streams {
-            leave(&mut self.regions, live);
+        if streams {
+            live.streams_from = Some(upstream);
+        } else {
+            self.regions[upstream].leave();
         }
-        self.tell(proxy, What::Judged { request, class, verdict });
+        self.let_loser_run_on(id);
+        self.tell(proxy, What::Judged { request, number, class, verdict });
         match verdict {
             Verdict::Retry { not_before } => self.queue.push(not_before.max(now), Due::Choice { id }),
+            Verdict::Wait { hedge_at } => self.expect_hedge(id, hedge_at),
             Verdict::Forward if streams => {
+                let breaks = matches!(out.comes, Comes::Part);
                 let takes = self.regions[upstream].sky().latency.saturating_mul(STREAM_LENGTH);
                 self.queue.push(now + takes, Due::StreamEnd { id, breaks });
             }
             Verdict::Forward | Verdict::Refuse(_) => self.close(id),
+        }
+    }
+
+    fn expect_hedge(&mut self, id: u64, hedge_at: Option<Timestamp>) {
+        let waits = self.live.get(&id).and_then(|live| live.outs.first());
+        if let (Some(at), Some(out)) = (hedge_at, waits) {
+            self.queue.push(at, Due::Hedge { id, number: out.attempt.number });
+        }
+    }
+
+    fn let_loser_run_on(&mut self, id: u64) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(straggler) = live.exchange.take_straggler() else { return };
+        let Some(out) = live.outs.pop() else { return };
+        let number = out.attempt.number;
+        self.queue.push(straggler.until(), Due::Silence { id, number });
+        let (proxy, request) = (live.proxy, live.request);
+        self.losers.insert((id, number), Loser { proxy, request, out, straggler });
+    }
+
+    /// What came of a loser; none is its silence for too long.
+    fn end_loser(&mut self, id: u64, number: usize, comes: Option<Comes>) {
+        let Some(Loser { proxy, request, out, straggler }) = self.losers.remove(&(id, number)) else {
+            return;
+        };
+        self.regions[out.attempt.upstream].leave();
+        let came = match &comes {
+            None => Came::Nothing,
+            Some(Comes::Answer(facts)) => Came::Answer(facts),
+            Some(Comes::Part) if request.streams => Came::Answer(&FINE),
+            Some(Comes::Part) => Came::Failed(Failure::Broken),
+            Some(Comes::Failure(failure)) => Came::Failed(*failure),
+        };
+        let Proxy { pool, rng } = &mut self.proxies[proxy];
+        let late = straggler.end(came, pool, self.now, rng);
+        self.tell(proxy, What::Lost { request, number, late });
+    }
+
+    /// Those that wait for an upstream which was just ejected leave it, where they may.
+    fn leave(&mut self, proxy: usize, upstream: usize) {
+        let waits = |live: &Live| {
+            let at = |out: &Out| out.attempt.upstream == upstream && out.attempt.may_leave;
+            live.proxy == proxy && live.outs.len() == 1 && live.outs.iter().any(at)
+        };
+        let waiting: Vec<u64> = self.live.iter().filter(|(_, live)| waits(live)).map(|(id, _)| *id).collect();
+        for id in waiting {
+            let Some(live) = self.live.get_mut(&id) else { continue };
+            let Proxy { pool, rng } = &mut self.proxies[proxy];
+            if live.exchange.leave(pool, self.now, rng)
+                && let Some(out) = live.outs.pop()
+            {
+                self.regions[upstream].leave();
+                let (request, number) = (live.request, out.attempt.number);
+                self.queue.push(self.now, Due::Choice { id });
+                self.tell(proxy, What::Left { request, number });
+            }
         }
     }
 
@@ -193,8 +297,9 @@ impl<'a> World<'a> {
 
     /// Ends an exchange wherever it stands: one that is still under way was left by its client.
     fn close(&mut self, id: u64) {
-        let Some(mut live) = self.live.remove(&id) else { return };
-        leave(&mut self.regions, &mut live);
+        let Some(live) = self.live.remove(&id) else { return };
+        let outs = live.outs.iter().map(|out| out.attempt.upstream);
+        outs.chain(live.streams_from).for_each(|upstream| self.regions[upstream].leave());
         let Proxy { pool, rng } = &mut self.proxies[live.proxy];
         let receipt = live.exchange.close(pool, self.now, rng);
         let (request, executions) = (live.request, live.executions);
@@ -256,14 +361,19 @@ impl<'a> World<'a> {
     /// Shows a step, then what the pool has to tell about it.
     fn tell(&mut self, proxy: usize, what: What<'_>) {
         self.show(proxy, what);
+        let mut ejected = Vec::new();
         for event in self.proxies[proxy].pool.take_events() {
             if let PoolEvent::VerifyWanted { upstream } = event {
                 let timeout = self.scenario.pool.active_health.unwrap_or_default().timeout;
                 let takes = self.regions[upstream].sky().takes(&mut self.weather).min(timeout);
                 self.queue.push(self.now + takes, Due::Verified { proxy, upstream });
             }
+            if let PoolEvent::Ejected { upstream, enforced: true, .. } = event {
+                ejected.push(upstream);
+            }
             self.show(proxy, What::Told { event });
         }
+        ejected.into_iter().for_each(|upstream| self.leave(proxy, upstream));
     }
 
     fn show(&mut self, proxy: usize, what: What<'_>) {
@@ -276,8 +386,7 @@ impl<'a> World<'a> {
 /// A streamed answer takes this many times an answer's latency.
 const STREAM_LENGTH: u32 = 20;
 
-fn leave(regions: &mut [Region], live: &mut Live) {
-    if let Some(region) = live.inside.take().and_then(|index| regions.get_mut(index)) {
-        region.leave();
-    }
+fn take(outs: &mut Vec<Out>, number: usize) -> Option<Out> {
+    let index = outs.iter().position(|out| out.attempt.number == number)?;
+    Some(outs.remove(index))
 }

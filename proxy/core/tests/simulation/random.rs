@@ -4,6 +4,7 @@ use aorta_core::balance::BalancePolicy;
 use aorta_core::bounds::Ratio;
 use aorta_core::check::ActiveHealth;
 use aorta_core::classify::Dialect;
+use aorta_core::hedge::{HedgeAfter, HedgePolicy};
 use aorta_core::outlier::PassiveHealth;
 use aorta_core::pool::PoolSpec;
 use aorta_core::retry::RetryPolicy;
@@ -62,6 +63,7 @@ fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
         write_affinity: if has_affinity { millis(rng, 100..5_000) } else { Duration::ZERO },
         slow_start: SlowStart { span: if rng.bool() { millis(rng, 1_000..20_000) } else { Duration::ZERO } },
         retry: retry(rng),
+        hedge: hedge(rng),
         timeouts: Timeouts {
             connect: millis(rng, 500..3_000),
             attempt,
@@ -109,6 +111,17 @@ fn retry(rng: &mut Rng) -> RetryPolicy {
         },
         backoff: Backoff::try_new(Duration::from_millis(25), backoff_max).expect("the base is the least"),
         retry_unconditional_put: false,
+    }
+}
+
+fn hedge(rng: &mut Rng) -> HedgePolicy {
+    let after_min = millis(rng, 1..50);
+    let fixed = HedgeAfter::Fixed(millis(rng, 1..200));
+    HedgePolicy {
+        enabled: rng.bool(),
+        after: if rng.bool() { fixed } else { HedgeAfter::P95 },
+        after_min,
+        budget: Ratio::percent(rng.u8(0..=20)),
     }
 }
 

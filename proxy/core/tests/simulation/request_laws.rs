@@ -3,6 +3,7 @@
 use aorta_core::classify::Class;
 use aorta_core::exchange::Attempt;
 use aorta_core::fhir_safety::Safety;
+use aorta_core::hedge::HedgeAfter;
 use aorta_core::pool::{Pool, PoolEvent, PoolSpec};
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::simulate::report::Report;
@@ -26,10 +27,22 @@ const AMBIGUOUS: [Class; 6] = [
 const ONE_MOVE: [Class; 4] =
     [Class::GatewayDenied, Class::Throttled, Class::QuotaExceeded, Class::RouteMissing];
 
+/// Hedges that a pool can have saved up.
+const HEDGES_SAVED: f64 = 20.0;
+
+/// An attempt that is out.
+#[derive(Clone, Copy)]
+struct Out {
+    number: usize,
+    probe: bool,
+}
+
 #[derive(Default)]
 struct Open {
     tried: Vec<usize>,
-    asked_at: Timestamp,
+    /// When each of its attempts began.
+    asked_at: Vec<Timestamp>,
+    outs: Vec<Out>,
     paid: usize,
     executed: bool,
     sent: bool,
@@ -38,6 +51,9 @@ struct Open {
     carried_out: Option<usize>,
     moved_once: bool,
     over: bool,
+    /// It reads, and can be sent again.
+    reads: bool,
+    deadline: Timestamp,
 }
 
 pub(crate) struct RequestLaws<'a> {
@@ -48,6 +64,10 @@ pub(crate) struct RequestLaws<'a> {
     budget: f64,
     flowed: Timestamp,
     paid: u64,
+    /// Hedges that had to be paid for.
+    hedged: u64,
+    /// Reads that wait for an upstream which was ejected in this very step.
+    stranded: Vec<u64>,
     ejected_at: Vec<Option<Timestamp>>,
 }
 
@@ -56,7 +76,18 @@ impl<'a> RequestLaws<'a> {
         let budget = f64::from(scenario.pool.retry.budget.burst);
         let (open, flowed) = (BTreeMap::new(), Timestamp::ZERO);
         let ejected_at = vec![None; scenario.pool.upstreams.len()];
-        Self { scenario, open, opened: 0, closed: 0, budget, flowed, paid: 0, ejected_at }
+        Self {
+            scenario,
+            open,
+            opened: 0,
+            closed: 0,
+            budget,
+            flowed,
+            paid: 0,
+            hedged: 0,
+            stranded: Vec::new(),
+            ejected_at,
+        }
     }
 
     /// The first upstream that may have carried out this request.
@@ -74,18 +105,30 @@ impl<'a> RequestLaws<'a> {
             What::Opened { request } => {
                 assert_eq!(request.id, self.opened, "requests open one after the other");
                 self.opened += 1;
-                self.open.insert(request.id, Open::default());
+                let reads = request.terms.safety == Safety::Safe && request.terms.replayable;
+                let deadline = deadline(self.scenario, request);
+                self.open.insert(request.id, Open { reads, deadline, ..Open::default() });
                 self.deposit(step.at);
             }
-            What::Chosen { request, attempt, executes } => self.chosen(step.at, request, attempt, executes),
-            What::Judged { request, class, verdict } => {
-                self.judged(step.at, step.pool, request, class, verdict);
+            What::Chosen { request, attempt, executes, hedge } => {
+                if hedge {
+                    self.hedged(step.at, step.pool, request, attempt);
+                }
+                self.chosen(step.at, request, attempt, executes);
             }
+            What::Judged { request, number, class, verdict } => {
+                self.judged((step.at, step.pool), request, number, class, verdict);
+            }
+            What::Left { request, number } => self.left(step.pool, request, number),
             What::Closed { request, receipt, executions } => self.closed(request, receipt, executions),
             What::Told { event: PoolEvent::Ejected { upstream, enforced: true, .. } } => {
                 self.ejected_at[upstream] = Some(step.at);
+                self.strand(step.at, step.pool, upstream);
             }
-            What::Told { .. } | What::Verified { .. } | What::Checked { .. } => {}
+            What::Told { .. } | What::Verified { .. } | What::Checked { .. } | What::Lost { .. } => {}
+        }
+        if !matches!(step.what, What::Told { .. } | What::Left { .. }) {
+            assert!(self.stranded.is_empty(), "{:?} wait for an ejected upstream", self.stranded);
         }
     }
 
@@ -98,6 +141,53 @@ impl<'a> RequestLaws<'a> {
         let most = share + flow + f64::from(spec.burst);
         assert!(self.paid as f64 <= most, "{} paid retries, {most} in the budget", self.paid);
         assert_eq!(report.requests, self.opened);
+        let hedges = self.scenario.pool.hedge.budget.get() * self.opened as f64 + HEDGES_SAVED;
+        assert!(self.hedged as f64 <= hedges, "{} hedges, {hedges} in their budget", self.hedged);
+    }
+
+    /// A second attempt: only for what reads, only beside one that is late, only where it helps.
+    fn hedged(&mut self, at: Timestamp, pool: &Pool, request: Request, attempt: Attempt) {
+        let policy = self.scenario.pool.hedge;
+        let open = &self.open[&request.id];
+        assert!(request.terms.safety == Safety::Safe, "what writes was hedged");
+        assert!(request.terms.replayable, "a body that is gone was hedged");
+        let [first] = open.outs[..] else { panic!("{} attempts were out", open.outs.len()) };
+        assert!(policy.enabled || first.probe, "hedging is off, and this is no probe");
+        self.hedged += u64::from(!first.probe);
+        let late = match policy.after {
+            HedgeAfter::P95 => policy.after_min,
+            HedgeAfter::Fixed(delay) => delay,
+        };
+        assert!(at >= open.asked_at[first.number - 1] + late, "hedged before it was late");
+        assert!(!open.tried.contains(&attempt.upstream), "hedged where it had been");
+        let is_in = pool.upstreams()[attempt.upstream].health().in_rotation();
+        assert!(is_in && !pool.in_panic(), "hedged where nobody is well");
+    }
+
+    /// Who waits for this upstream alone, and may be sent elsewhere, must leave it at once.
+    fn strand(&mut self, at: Timestamp, pool: &Pool, upstream: usize) {
+        if pool.in_panic() {
+            return;
+        }
+        let most = usize::from(self.scenario.pool.retry.attempts_max.get());
+        for (id, open) in &self.open {
+            let [out] = open.outs[..] else { continue };
+            let may = open.reads && open.tried.len() < most && at < open.deadline && !open.over;
+            if may && open.tried[out.number - 1] == upstream {
+                self.stranded.push(*id);
+            }
+        }
+    }
+
+    fn left(&mut self, pool: &Pool, request: Request, number: usize) {
+        let open = self.open.get_mut(&request.id).expect("only an open exchange leaves an upstream");
+        assert!(open.reads && !open.over, "only what reads, and waits, leaves its upstream");
+        let [out] = open.outs[..] else { panic!("{} attempts were out", open.outs.len()) };
+        let upstream = open.tried[number - 1];
+        assert_eq!(out.number, number);
+        assert!(!pool.upstreams()[upstream].health().in_rotation(), "an upstream in rotation was left");
+        open.outs.clear();
+        self.stranded.retain(|&id| id != request.id);
     }
 
     fn chosen(&mut self, at: Timestamp, request: Request, attempt: Attempt, executes: bool) {
@@ -120,24 +210,43 @@ impl<'a> RequestLaws<'a> {
         let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index) || !is_open(index));
         assert!(!asked_before || all_asked, "an upstream was asked twice before another was asked once");
         open.tried.push(attempt.upstream);
-        open.asked_at = at;
+        open.asked_at.push(at);
+        open.outs.push(Out { number: attempt.number, probe: attempt.probe });
+        assert!(open.outs.len() <= 2, "two attempts at once are enough");
         open.executed |= executes;
     }
 
-    fn judged(&mut self, at: Timestamp, pool: &Pool, request: Request, class: Class, verdict: Verdict) {
+    fn judged(
+        &mut self,
+        (at, pool): (Timestamp, &Pool),
+        request: Request,
+        number: usize,
+        class: Class,
+        verdict: Verdict,
+    ) {
         self.flow(at);
         let (budget, scenario) = (self.budget, self.scenario);
         let open = self.open.get_mut(&request.id).expect("only an open exchange is judged");
-        let asked = *open.tried.last().expect("an attempt was made");
+        let (asked, asked_at) = (open.tried[number - 1], open.asked_at[number - 1]);
+        open.outs.retain(|out| out.number != number);
         let is_out = !pool.in_panic() && !pool.upstreams()[asked].health().in_rotation();
-        let was_put_out = !pool.in_panic() && self.ejected_at[asked].is_some_and(|at| at >= open.asked_at);
+        let was_put_out = !pool.in_panic() && self.ejected_at[asked].is_some_and(|at| at >= asked_at);
         let is_free = class == Class::Unsent || is_out || was_put_out;
         open.sent |= class != Class::Unsent;
         open.ambiguous |= AMBIGUOUS.contains(&class);
         if AMBIGUOUS.contains(&class) {
             open.carried_out.get_or_insert(asked);
         }
+        if let Verdict::Wait { .. } = verdict {
+            assert!(!open.outs.is_empty(), "nothing is waited for");
+            open.moved_once |= ONE_MOVE.contains(&class);
+            return;
+        }
         open.over = !matches!(verdict, Verdict::Retry { .. });
+        assert!(open.over || open.outs.is_empty(), "tried again while an attempt was out");
+        if open.over {
+            open.outs.clear();
+        }
         if let Verdict::Retry { .. } = verdict {
             let one_move = ONE_MOVE.contains(&class);
             assert!(!(one_move && open.moved_once), "a denied request tours the gateways");

@@ -17,21 +17,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// They say nothing about an upstream.
-const BLAMELESS: [Class; 6] = [
+const BLAMELESS: [Class; 8] = [
     Class::Throttled,
     Class::QuotaExceeded,
     Class::RouteMissing,
     Class::SignatureRefused,
     Class::AppThrottled,
     Class::ClientFault,
+    Class::Overtaken,
+    Class::Moved,
 ];
 
 /// What the laws remember of one upstream.
 #[derive(Clone)]
 struct Memory {
     in_flight: u32,
-    /// The request that probes it in this period of probing.
-    prober: Option<u64>,
+    /// The attempt that probes it in this period of probing.
+    prober: Option<(u64, usize)>,
     /// Reads that could have probed it and did not, in a row.
     passed_by: usize,
     /// Its health, and when that last changed: before this step, and after it.
@@ -43,6 +45,8 @@ struct Memory {
 #[derive(Clone, Copy)]
 struct Out {
     upstream: usize,
+    /// It lost its race, so the end of its exchange is not its own.
+    lost: bool,
     /// When the upstream's health had last changed as the attempt began.
     changed: Timestamp,
 }
@@ -50,7 +54,8 @@ struct Out {
 pub(crate) struct UpstreamLaws<'a> {
     scenario: &'a Scenario,
     memories: Vec<Memory>,
-    out: BTreeMap<u64, Out>,
+    /// By request and number.
+    out: BTreeMap<(u64, usize), Out>,
     /// The last step, when it can be nobody's fault but the client's or the throttle's.
     blameless: bool,
     /// Whose attempt the last step ended, when it began before that upstream's health last changed.
@@ -76,14 +81,29 @@ impl<'a> UpstreamLaws<'a> {
                 let tried = [requests.tried(request), &domains.closed_to(request)].concat();
                 self.chosen(step.at, step.pool, request, attempt, &tried);
             }
-            What::Judged { request, class, verdict } => {
+            What::Judged { request, number, class, verdict } => {
                 self.blameless = BLAMELESS.contains(&class);
                 let streams = request.streams && class == Class::Answered && verdict == Verdict::Forward;
-                self.judged(request.id, streams);
+                self.judged((request.id, number), streams);
+                if verdict == Verdict::Forward {
+                    let others = self.out.range_mut((request.id, 0)..=(request.id, usize::MAX));
+                    others.filter(|(key, _)| key.1 != number).for_each(|(_, out)| out.lost = true);
+                }
+            }
+            What::Left { request, number } => {
+                self.blameless = true;
+                self.judged((request.id, number), false);
+            }
+            What::Lost { request, number, late } => {
+                assert!(late.class != Class::Overtaken, "a loser's own end is its class");
+                self.blameless = BLAMELESS.contains(&late.class);
+                self.judged((request.id, number), false);
             }
             What::Closed { request, receipt, .. } => {
                 self.blameless = receipt.end == End::Abandoned;
-                self.judged(request.id, false);
+                let of_it = self.out.range((request.id, 0)..=(request.id, usize::MAX));
+                let ended: Vec<_> = of_it.filter(|(_, out)| !out.lost).map(|(key, _)| *key).collect();
+                ended.into_iter().for_each(|key| self.judged(key, false));
             }
             What::Verified { .. } | What::Checked { .. } => self.blameless = false,
             What::Told { event } => self.told(step.at, step.pool, event),
@@ -115,13 +135,14 @@ impl<'a> UpstreamLaws<'a> {
             standby_waits(at, pool, attempt.upstream, tried);
         }
         let changed = pool.upstreams()[attempt.upstream].changed();
-        self.out.insert(request.id, Out { upstream: attempt.upstream, changed });
+        let key = (request.id, attempt.number);
+        self.out.insert(key, Out { upstream: attempt.upstream, changed, lost: false });
         let memory = &mut self.memories[attempt.upstream];
         memory.in_flight += 1;
         if attempt.probe {
             assert!(matches!(health, Health::Probing { .. }), "only a probed upstream is probed");
             assert_eq!(memory.prober, None, "one probe at a time");
-            memory.prober = Some(request.id);
+            memory.prober = Some(key);
             memory.passed_by = 0;
         }
         let may_probe = request.terms.safety == Safety::Safe && request.terms.replayable;
@@ -146,16 +167,16 @@ impl<'a> UpstreamLaws<'a> {
         }
     }
 
-    fn judged(&mut self, id: u64, streams: bool) {
-        let Some(&Out { upstream, changed }) = self.out.get(&id) else { return };
+    fn judged(&mut self, key: (u64, usize), streams: bool) {
+        let Some(&Out { upstream, changed, .. }) = self.out.get(&key) else { return };
         let memory = &mut self.memories[upstream];
         self.stale = (changed != memory.before.1).then_some(upstream);
-        if memory.prober == Some(id) {
+        if memory.prober == Some(key) {
             memory.prober = None;
         }
         if !streams {
             memory.in_flight -= 1;
-            self.out.remove(&id);
+            self.out.remove(&key);
         }
     }
 

@@ -30,13 +30,18 @@ const fn harm(rule: Rule) -> Harm {
         Rule::OthersFirst => Harm::Law("an upstream was asked twice before another was asked once"),
         Rule::OneProbe => Harm::Law("the slot is taken while the probe is out"),
         Rule::EjectionJitter => Harm::Outage(probes_come_together),
-        Rule::VerifyDenials | Rule::BlameNoHaste => Harm::Law("a fine upstream was condemned"),
+        Rule::VerifyDenials | Rule::BlameNoHaste | Rule::LosersRunOn => {
+            Harm::Law("a fine upstream was condemned")
+        }
         Rule::KeepTheLast => Harm::Law("the last healthy upstream was ejected"),
         Rule::HeedThrottles => Harm::Outage(a_throttling_region_is_pressed),
         Rule::SpareWrites => Harm::Law("a second execution was risked"),
         Rule::StayInDomain => Harm::Law("an unsure write left its data domain"),
         Rule::MoveOnce => Harm::Law("a denied request tours the gateways"),
         Rule::ForgetTheStale => Harm::Law("an attempt from before an ejection condemned"),
+        Rule::HedgeReads => Harm::Law("what writes was hedged"),
+        Rule::HedgeBudget => Harm::Law("in their budget"),
+        Rule::LeaveAtOnce => Harm::Law("wait for an ejected upstream"),
         Rule::LeaveFreely => Harm::Law("although it could have been tried again"),
     }
 }

@@ -160,7 +160,7 @@ static MATCH: [Key; 4] = [
 /// What FHIR uses, and what plain HTTP adds that may pass a proxy.
 static METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-static POOL: [Key; 15] = [
+static POOL: [Key; 16] = [
     live(
         "balance",
         Kind::WordOr(&["round_robin", "least_request", "peak_ewma", "random", "ring_hash"], &BALANCE),
@@ -206,6 +206,7 @@ static POOL: [Key; 15] = [
         "A readmitted upstream takes this long from a tenth of its share to all of it; `0s` is at once.",
     ),
     live("retry", Kind::Block(&RETRY), "When a request is tried again."),
+    live("hedge", Kind::Block(&HEDGE), "A second attempt beside a late one, for what only reads."),
     live("timeouts", Kind::Block(&TIMEOUTS), "How long things may take."),
     live("concurrency", Kind::Block(&CONCURRENCY), "How many requests it carries at once."),
 ];
@@ -371,6 +372,13 @@ static CONCURRENCY: [Key; 3] = [
         "Requests that may wait for a place; when it is full, bulk goes first.",
     ),
     live("queue_timeout", duration(secs(1), ms(1), secs(60)), "The longest that one waits."),
+];
+
+static HEDGE: [Key; 4] = [
+    live("enabled", flag(false), "Hedge at all; a probe by a client's request is hedged in any case."),
+    live("after", text("p95", "200ms"), "How late an answer must be: `p95` of the pool's reads, or a time."),
+    live("after_min", duration(ms(20), ms(0), secs(60)), "The least that `p95` comes to."),
+    live("budget_percent", count(5, 0, 100), "Hedges for each hundred requests."),
 ];
 
 static TIMEOUTS: [Key; 4] = [

@@ -2,6 +2,7 @@
 
 use super::balance::balance;
 use super::check::active_health;
+use super::hedge::hedge;
 use super::names::check_name;
 use super::upstream::upstreams;
 use crate::config::block::{Block, Text};
@@ -52,6 +53,8 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     let passive_health = passive_health(&block.block("passive_health"), specs.len());
     let dialect = if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http };
     let body_max = if dialect == Dialect::ApiGateway { LAMBDA_BODY_MAX } else { usize::MAX };
+    let timeouts = timeouts(&block.block("timeouts"));
+    let hedge = hedge(&block.block("hedge"), &retry, &timeouts);
     let spec = PoolSpec {
         name: name.text.to_owned(),
         upstreams: specs,
@@ -63,7 +66,8 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         write_affinity,
         slow_start: SlowStart { span: block.duration("slow_start") },
         retry: retry_policy(&retry),
-        timeouts: timeouts(&block.block("timeouts")),
+        hedge,
+        timeouts,
         concurrency,
         without: None,
     };

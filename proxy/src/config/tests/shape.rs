@@ -16,11 +16,11 @@ fn an_unknown_key_names_the_nearest_known_one() {
 #[test]
 fn a_key_of_a_later_version_is_unknown_now() {
     check(
-        &pool_with("    hedge: {enabled: true}\n").replace("https:", "http:"),
+        &pool_with("    drills: {}\n").replace("https:", "http:"),
         &[
-            "10:5: pools.records.hedge: is an unknown key; known here: balance, dialect, fhir, unwrap_envelope, \
+            "10:5: pools.records.drills: is an unknown key; known here: balance, dialect, fhir, unwrap_envelope, \
              paging, reveal_upstream, compression, upstreams, passive_health, active_health, write_affinity, slow_start, \
-             retry, timeouts, concurrency",
+             retry, hedge, timeouts, concurrency",
         ],
     );
 }

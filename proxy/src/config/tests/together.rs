@@ -175,3 +175,39 @@ fn a_check_that_nothing_could_pass_is_a_mistake() {
         ],
     );
 }
+
+#[test]
+fn hedging_wants_a_time_that_an_attempt_has_and_a_second_attempt() {
+    for (hedge, complaint) in [
+        (
+            "{after: p50}",
+            "10:20: pools.records.hedge.after: `p50` is neither `p95` nor a time; write `p95`, or a time such as `200ms`",
+        ),
+        (
+            "{after: 0ms}",
+            "10:20: pools.records.hedge.after: `0ms` is neither `p95` nor a time; write `p95`, or a time such as `200ms`",
+        ),
+        (
+            "{after: 10s}",
+            "10:20: pools.records.hedge.after: 10s is not before an attempt ends (10s); write less than timeouts.attempt",
+        ),
+    ] {
+        check(&pool_with(&format!("    hedge: {hedge}\n")), &[complaint]);
+    }
+    check(
+        &pool_with("    hedge: {enabled: true}\n    retry: {attempts_max: 1}\n"),
+        &["10:22: pools.records.hedge.enabled: needs a second attempt, and retry.attempts_max is 1; \
+           raise retry.attempts_max, or write `false`"],
+    );
+}
+
+#[test]
+fn hedging_is_off_unless_asked_for_and_waits_for_what_is_written() {
+    use aorta_core::hedge::{HedgeAfter, HedgePolicy};
+    use std::time::Duration;
+    let policy = |more: &str| good(&pool_with(more)).pools[0].spec.hedge;
+    assert_eq!(policy(""), HedgePolicy::default());
+    let on = policy("    hedge: {enabled: true, after: 200ms, after_min: 5ms, budget_percent: 10}\n");
+    assert_eq!((on.enabled, on.after), (true, HedgeAfter::Fixed(Duration::from_millis(200))));
+    assert_eq!((on.after_min, on.budget.get()), (Duration::from_millis(5), 0.1));
+}

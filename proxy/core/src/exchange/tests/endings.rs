@@ -1,13 +1,14 @@
 //! How an exchange ends, and that nothing of it stays behind.
 
 use super::*;
+use crate::pool::Tier;
 use crate::receipt::Felt;
 
 fn streaming(desk: &mut Desk) -> Exchange {
     let mut exchange = desk.open(Safety::Safe);
     desk.choose(&mut exchange);
     let ok = facts(200, BodyFacts::Unseen);
-    let verdict = exchange.answered(&mut desk.pool, &ok, false, desk.now, &mut desk.rng);
+    let verdict = exchange.answered(&mut desk.pool, 1, (&ok, false), desk.now, &mut desk.rng);
     assert_eq!(verdict, Verdict::Forward);
     exchange
 }

@@ -33,6 +33,7 @@ fn next(came: Came, safety: Safety, attempts_max: u8) -> Next {
             assert_ne!(second, first, "{came:?} stays where it failed");
             if paid > 0.5 { MovesPaid } else { MovesFree }
         }
+        Verdict::Wait { .. } => panic!("nothing else is out"),
     }
 }
 
