@@ -71,7 +71,7 @@ release: ## Build the programs as they are installed, into target/release
 BIN ?= $(TARGET)/release
 PREFIX ?= /usr
 PROGRAMS := aorta-proxy aorta-viewer aorta-fhir
-UNITS := aorta-proxy.service aorta-viewer.service
+UNITS := aorta-proxy.service aorta-viewer.service aorta-fhir.service
 SETTINGS := aorta.yaml viewer.yaml
 DOCS := README.md CHANGELOG.md SECURITY.md LICENSE
 bindir := $(DESTDIR)$(PREFIX)/bin
@@ -88,6 +88,8 @@ install: ## Install programs, units and configuration below DESTDIR, PREFIX=/usr
 	install -D -m 0644 systemd/README.md $(docdir)/systemd.md
 	install -D -m 0644 -t $(docdir)/examples config/examples/*.yaml
 	install -D -m 0644 -t $(docdir)/scenarios config/scenarios/*
+	install -D -m 0644 config/reference.md $(docdir)/reference.md
+	for d in prometheus grafana kubernetes; do (cd config && find $$d -type f -exec install -D -m 0644 {} $(abspath $(docdir))/{} \;); done
 	@for f in $(SETTINGS); do \
 	    if test -e $(etcdir)/$$f; then echo "$(etcdir)/$$f is kept"; \
 	    else install -v -D -m 0644 config/$$f $(etcdir)/$$f; fi; done

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// Tenths of `systemd-analyze security`'s exposure: 0 is shut in, 100 is free. The network alone is 7.
 const EXPOSURE_MAX: &str = "20";
-const UNITS: [&str; 2] = ["aorta-proxy.service", "aorta-viewer.service"];
+const UNITS: [&str; 3] = ["aorta-proxy.service", "aorta-viewer.service", "aorta-fhir.service"];
 
 /// A root of its own, with Aorta installed.
 struct Root {
@@ -92,6 +92,16 @@ fn the_installed_configuration_can_be_sent_through_the_installed_scenarios() {
     let mut simulate = Command::new(root.at("usr/bin/aorta-proxy"));
     simulate.args(["simulate", "--config"]).arg(root.at("etc/aorta/aorta.yaml"));
     finished(simulate.arg("--scenario").arg(root.at("usr/share/doc/aorta/scenarios/region-dark.yaml")));
+}
+
+#[test]
+fn what_watches_a_fleet_is_installed_whole() {
+    let root = Root::installed();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    for folder in ["prometheus", "grafana", "kubernetes"] {
+        let (here, there) = (shipped.join(folder), root.at("usr/share/doc/aorta").join(folder));
+        finished(Command::new("diff").arg("-r").args([&here, &there]));
+    }
 }
 
 #[test]
