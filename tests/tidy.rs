@@ -27,6 +27,7 @@ mod rules {
                 "proxy/src/resolver.rs",
                 "proxy/src/server.rs",
                 "proxy/src/service.rs",
+                "proxy/src/stop.rs",
                 "proxy/src/tls.rs",
                 "proxy/src/translate.rs",
             ],

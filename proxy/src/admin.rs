@@ -5,6 +5,7 @@
 
 use crate::clock;
 use crate::explain;
+use crate::handover::Program;
 use crate::log_level::{LogLevel, WORDS};
 use crate::metrics;
 use crate::service::Proxy;
@@ -16,7 +17,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -24,6 +25,9 @@ use tokio::time::timeout;
 pub struct Admin {
     proxy: Arc<Proxy>,
     level: LogLevel,
+    program: Program,
+    /// Somebody upgrades already.
+    upgrading: AtomicBool,
 }
 
 /// What is posted here is a word or two.
@@ -34,8 +38,29 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 impl Admin {
     /// Over this proxy's state.
     #[must_use]
-    pub const fn new(proxy: Arc<Proxy>, level: LogLevel) -> Self {
-        Self { proxy, level }
+    pub const fn new(proxy: Arc<Proxy>, level: LogLevel, program: Program) -> Self {
+        Self { proxy, level, program, upgrading: AtomicBool::new(false) }
+    }
+
+    /// Lets a new process take over, and this one end.
+    async fn upgrade(&self) -> Response<Vec<u8>> {
+        if self.proxy.draining.load(Ordering::Relaxed) || self.upgrading.swap(true, Ordering::Relaxed) {
+            return text(StatusCode::CONFLICT, "this process is about to end already\n");
+        }
+        let (program, proxy) = (self.program.clone(), Arc::clone(&self.proxy));
+        let succeeding = tokio::task::spawn_blocking(move || program.succeed(&proxy.life, Vec::new));
+        match succeeding.await.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(process) => {
+                tracing::warn!(process, "another process has taken over");
+                self.proxy.life.replace();
+                json_answer(&json!({ "process": process }))
+            }
+            Err(error) => {
+                self.upgrading.store(false, Ordering::Relaxed);
+                tracing::error!(error, "the upgrade failed");
+                text(StatusCode::BAD_GATEWAY, &format!("{error}\n"))
+            }
+        }
     }
 
     fn route(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
@@ -144,6 +169,9 @@ impl ServeHttp for Admin {
             let body = timeout(BODY_TIME, body(session)).await.ok().flatten();
             return self.set_log(body.as_deref());
         }
+        if (&head.method, head.uri.path()) == (&Method::POST, "/api/upgrade") {
+            return self.upgrade().await;
+        }
         self.route(&head.method, head.uri.path())
     }
 }
@@ -164,6 +192,10 @@ async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
 fn is_own(authority: &str) -> bool {
     crate::head::host(Some(authority))
         .is_ok_and(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok())
+}
+
+fn json_answer(value: &Value) -> Response<Vec<u8>> {
+    answer(StatusCode::OK, "application/json", value.to_string().into_bytes())
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {

@@ -1,9 +1,10 @@
 //! The commands.
 
 use crate::explain::ask::{About, ask, show};
+use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
 use crate::simulate::Run;
-use crate::{config, server, simulate};
+use crate::{admin_client, config, server, simulate};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -26,6 +27,16 @@ enum Command {
     /// Run the proxy.
     Run {
         /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Take over from the process whose end of a socket is standard input: `upgrade` starts this.
+        #[arg(long, hide = true)]
+        take_over: bool,
+    },
+    /// Let a new process of this program take over from the running one, without losing a request; exit 0, or 1
+    /// when the new one does not come to serve: then the running one goes on.
+    Upgrade {
+        /// Its configuration, which says where it listens.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
@@ -90,7 +101,8 @@ enum Command {
 /// When the proxy cannot be put together, or standard output is closed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run { config } => serve(&config),
+        Command::Run { config, take_over } => serve(&config, take_over),
+        Command::Upgrade { config } => upgrade(&config),
         Command::Check { config } => check(&config),
         Command::Explain { config, pool, upstream, request, json } => {
             explain(&config, pool, upstream, request, json)
@@ -113,7 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(path: &Path) -> anyhow::Result<ExitCode> {
+fn serve(path: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
     match config::load(path) {
         Err(problems) => {
             writeln!(std::io::stderr().lock(), "{problems}")?;
@@ -121,10 +133,30 @@ fn serve(path: &Path) -> anyhow::Result<ExitCode> {
         }
         Ok(config) => {
             let level = LogLevel::start(config.log.level)?;
-            server::run(config, level)?;
+            let inherited = if take_over { Inherited::receive() } else { Ok(Inherited::default()) };
+            let inherited = inherited.context("nothing is handed over")?;
+            server::run(config, level, Program::new(path)?, inherited)?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn upgrade(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            writeln!(std::io::stderr().lock(), "{problems}")?;
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+    };
+    let said = admin_client::post(config.admin, "/api/upgrade", "");
+    let said = said.with_context(|| format!("no proxy answers at {}", config.admin))?;
+    if said.status != 200 {
+        write!(std::io::stderr().lock(), "{}", said.body)?;
+        return Ok(ExitCode::FAILURE);
+    }
+    writeln!(std::io::stdout().lock(), "{}", said.body)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn explain(

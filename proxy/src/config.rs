@@ -43,6 +43,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where metrics and the admin API are.
     pub admin: SocketAddr,
+    /// How the process ends.
+    pub shutdown: Shutdown,
     /// Bytes that held answers and replayable bodies of all requests may take together.
     pub buffers_total: usize,
     /// What it logs.
@@ -96,6 +98,17 @@ pub struct Limits {
     pub connections: usize,
     /// Of them from one address.
     pub connections_per_client: usize,
+}
+
+/// How the process ends, on SIGTERM and when another one has taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Readiness fails this long before the listeners close.
+    pub unready: Duration,
+    /// An idle client connection is kept this long after that, for one more request.
+    pub idle: Duration,
+    /// The longest wait for what is in flight, from the moment the listeners close.
+    pub limit: Duration,
 }
 
 /// What the proxy logs.

@@ -6,6 +6,7 @@
 
 use crate::config::Limits;
 use crate::head;
+use crate::life::Counted;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::service::Proxy;
@@ -24,6 +25,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// An idle client connection is kept this long: longer than clients keep theirs, so that they close first.
@@ -119,7 +121,7 @@ fn client_of(stream: &Stream) -> Option<IpAddr> {
 #[async_trait]
 impl ServerApp for Gate {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _open = Counted::new(&self.open);
+        let (_open, _connected) = (Counted::new(&self.open), Counted::new(&self.proxy.life.connections));
         if self.open.load(Ordering::Relaxed) > self.limits.connections {
             self.proxy.metrics.connection_refused(false);
             return None;
@@ -143,22 +145,8 @@ struct Door {
     limits: Limits,
     tls: bool,
     options: HttpServerOptions,
-}
-
-/// Counts up now and down when dropped.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// Becomes true when idle connections are to be closed, some time after the listeners.
+    idle_ending: watch::Receiver<bool>,
 }
 
 #[async_trait]
@@ -169,7 +157,7 @@ impl HttpServerApp for Door {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_pipelining_enabled(true);
-        if let Err(refusal) = self.read_head(&mut session, shutdown).await? {
+        if let Err(refusal) = self.read_head(&mut session).await? {
             self.refuse_unread(&mut session, refusal).await;
             close(&mut session).await;
             return None;
@@ -213,24 +201,20 @@ impl Door {
         let mut options = HttpServerOptions::default();
         options.h2c = h2c;
         options.h2_idle_timeout = Some(Duration::from_secs(KEEP_ALIVE_SECONDS));
-        Self { proxy, limits, tls, options }
+        Self { idle_ending: proxy.life.idle_ending(), proxy, limits, tls, options }
     }
 
-    /// Reads a request's head within its time; nothing when the client is done or the process stops.
-    async fn read_head(
-        &self,
-        session: &mut ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Result<(), Refusal>> {
+    /// Reads a request's head within its time; nothing when the client is done or the process ends.
+    async fn read_head(&self, session: &mut ServerSession) -> Option<Result<(), Refusal>> {
         let idle = match session.take_connection_user_context() {
             Some(_) => Duration::from_secs(KEEP_ALIVE_SECONDS),
             None => Duration::ZERO,
         };
-        let mut shutdown = shutdown.clone();
+        let mut ending = self.idle_ending.clone();
         let read = tokio::select! {
             biased;
             read = timeout(idle + self.limits.header_time, session.read_request()) => read,
-            _ = shutdown.wait_for(|stop| *stop) => return None,
+            _ = ending.wait_for(|ends| *ends) => return None,
         };
         match read {
             Err(_) => Some(Err(Refusal::ClientTooSlow)),

@@ -3,7 +3,8 @@
 //! Everything that decides is in the crate `aorta-core`; this crate translates, asks and obeys. The modules in
 //! the order in which a request meets them:
 //!
-//! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates.
+//! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates; [`life`] knows who
+//!    accepts, [`handover`] takes over from the process before, [`stop`] ends it, [`notify`] tells systemd.
 //! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
 //!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
 //!    [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
@@ -15,11 +16,12 @@
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
-//! [`clock`] (the only one), [`log_level`], [`admin`], [`explain`] (why),
+//! [`clock`] (the only one), [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time).
 
 pub mod access_log;
 pub mod admin;
+pub mod admin_client;
 pub mod admission;
 pub mod batch;
 pub mod buffers;
@@ -31,15 +33,19 @@ pub mod config;
 pub mod door;
 pub mod engine;
 pub mod explain;
+pub mod handover;
 pub mod head;
 pub mod headers;
 pub mod intake;
 pub mod interaction;
+pub mod life;
+pub mod limits;
 pub mod line;
 pub mod links;
 pub mod listener;
 pub mod log_level;
 pub mod metrics;
+pub mod notify;
 pub mod path;
 pub mod record;
 pub mod refusal;
@@ -50,6 +56,7 @@ pub mod shape;
 pub mod simulate;
 pub mod snapshot;
 pub mod spans;
+pub mod stop;
 pub mod tls;
 pub mod trace;
 pub mod translate;

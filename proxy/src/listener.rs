@@ -4,20 +4,25 @@
 //! Pingora's own service accepts on one thread and serves on all: every piece that arrives for a connection then
 //! wakes the accepting thread, which wakes the serving one.
 
+use crate::admin::Admin;
+use crate::clock;
 use crate::config::Listener;
 use crate::door::Gate;
+use crate::handover::Inherited;
+use crate::life::Beat;
 use crate::service::Proxy;
 use crate::tls;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::ServerApp;
+use pingora::apps::http_app::HttpServer;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::Stream;
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
 use pingora::services::Service as Runs;
 use pingora::services::listening::Service;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,57 +35,102 @@ const WRITE_BUFFER: usize = 4 * 1024;
 /// Shorter than any ordinary time limit, and seldom enough to cost an idle process nothing.
 const BEAT: Duration = Duration::from_millis(200);
 
-/// One thread of a listener.
-pub struct Worker {
-    service: Service<Entrance>,
+/// One thread that accepts.
+pub struct Worker<A> {
+    service: Service<A>,
     /// The socket, already bound, in the form in which Pingora takes one over.
     sockets: ListenFds,
+    closing: ShutdownWatch,
+    beat: Arc<Beat>,
+    /// Counts as accepting while it does.
+    of: Option<Arc<Proxy>>,
 }
 
-/// The threads of one listener, which is bound here and accepts when they start.
+/// A bound socket: one that was handed over for this address, or a new one.
 ///
 /// # Errors
-/// When the address cannot be bound, or the certificate cannot be used.
-pub fn workers(proxy: &Arc<Proxy>, listener: &Listener, threads: usize) -> anyhow::Result<Vec<Worker>> {
-    let address = listener.address;
-    let socket = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+/// When the address cannot be bound.
+pub fn socket(address: SocketAddr, inherited: &mut Inherited) -> anyhow::Result<TcpListener> {
+    let bind = || TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"));
+    let socket = inherited.take(address).map_or_else(bind, Ok)?;
     socket.set_nonblocking(true)?;
-    let gate = Arc::new(Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some()));
-    let worker = |_| Worker::new(&gate, listener, socket.try_clone()?);
-    (0..threads).map(worker).collect()
+    Ok(socket)
 }
 
-impl Worker {
-    fn new(gate: &Arc<Gate>, listener: &Listener, socket: TcpListener) -> anyhow::Result<Self> {
+/// The threads of one listener, which accept from this socket when they start.
+///
+/// # Errors
+/// When the certificate cannot be used, or too many files are open.
+pub fn workers(
+    proxy: &Arc<Proxy>,
+    listener: &Listener,
+    socket: TcpListener,
+    threads: usize,
+) -> anyhow::Result<Vec<Worker<Entrance>>> {
+    let gate = Arc::new(Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some()));
+    let worker = |_| {
         let address = listener.address.to_string();
-        let mut service = Service::new(format!("listener {address}"), Entrance(Arc::clone(gate)));
-        service.threads = Some(1);
-        let endpoint =
-            ListenerConfig::tcp(address.clone()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
-        service.add_listener(match &listener.tls {
+        let entrance = Service::new(format!("listener {address}"), Entrance(Arc::clone(&gate)));
+        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let endpoint = ListenerConfig::tcp(address).l4_buffer(buffers);
+        let endpoint = match &listener.tls {
             None => endpoint,
             Some(files) => endpoint.tls(tls::settings(files)?),
-        });
+        };
+        let socket = (listener.address, socket.try_clone()?);
+        let worker = Worker::new(proxy, entrance, endpoint, socket, proxy.life.closing());
+        Ok(Worker { of: Some(Arc::clone(proxy)), ..worker })
+    };
+    let workers = (0..threads).map(worker).collect();
+    proxy.life.keep(listener.address, socket);
+    workers
+}
+
+/// The one thread of the admin port.
+///
+/// # Errors
+/// When too many files are open.
+pub fn admin(
+    proxy: &Arc<Proxy>,
+    admin: Admin,
+    (address, socket): (SocketAddr, TcpListener),
+) -> anyhow::Result<Worker<HttpServer<Admin>>> {
+    let service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    let endpoint = ListenerConfig::tcp(address.to_string());
+    proxy.life.keep(address, socket.try_clone()?);
+    Ok(Worker::new(proxy, service, endpoint, (address, socket), proxy.life.admin_closing()))
+}
+
+impl<A> Worker<A> {
+    fn new(
+        proxy: &Arc<Proxy>,
+        mut service: Service<A>,
+        endpoint: ListenerConfig,
+        (address, socket): (SocketAddr, TcpListener),
+        closing: ShutdownWatch,
+    ) -> Self {
+        service.threads = Some(1);
+        service.add_listener(endpoint);
         let mut sockets = Fds::new();
-        sockets.add(address, socket.into_raw_fd());
-        Ok(Self { service, sockets: Arc::new(Mutex::new(sockets)) })
+        sockets.add(address.to_string(), socket.into_raw_fd());
+        let (sockets, beat) = (Arc::new(Mutex::new(sockets)), proxy.life.thread());
+        Self { service, sockets, closing, beat, of: None }
     }
 }
 
 #[async_trait]
-impl Runs for Worker {
-    async fn start_service(
-        &mut self,
-        _: Option<ListenFds>,
-        shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
-    ) {
-        let sockets = Arc::clone(&self.sockets);
-        let serving = Runs::start_service(&mut self.service, Some(sockets), shutdown, listeners_per_fd);
+impl<A: ServerApp + Send + Sync + 'static> Runs for Worker<A> {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, listeners_per_fd: usize) {
+        let (sockets, closing) = (Arc::clone(&self.sockets), self.closing.clone());
+        let accepts = self.of.as_ref().map(|proxy| proxy.life.accepts());
+        let serving = Runs::start_service(&mut self.service, Some(sockets), closing, listeners_per_fd);
         tokio::select! {
             () = serving => {}
-            () = keep_beat() => {}
+            () = keep_beat(&self.beat) => {}
         }
+        drop(accepts);
+        // Connections live on after the listener.
+        keep_beat(&self.beat).await;
     }
 
     fn name(&self) -> &str {
@@ -95,16 +145,17 @@ impl Runs for Worker {
 /// Keeps a timer that is due before those of requests.
 ///
 /// Tokio interrupts its own sleep, with a system call, whenever a timer becomes the first of its thread; without
-/// this one every second request did so.
-async fn keep_beat() {
-    let mut beat = tokio::time::interval(BEAT);
+/// this one every second request did so. It also shows that the thread runs.
+async fn keep_beat(beat: &Beat) {
+    let mut turns = tokio::time::interval(BEAT);
     loop {
-        beat.tick().await;
+        turns.tick().await;
+        beat.strike(clock::now());
     }
 }
 
 /// One thread's way to the gate that all threads of the listener share, with its limits.
-struct Entrance(Arc<Gate>);
+pub struct Entrance(Arc<Gate>);
 
 #[async_trait]
 impl ServerApp for Entrance {

@@ -5,40 +5,38 @@ use crate::buffers::Buffers;
 use crate::check;
 use crate::clock;
 use crate::config::Config;
+use crate::handover::{Heir, Inherited, Program};
+use crate::life;
+use crate::limits;
 use crate::listener;
 use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
 use crate::snapshot::{LiveUpstream, Snapshot};
 use crate::spans::otlp::Collector;
 use crate::spans::{Counts, Message, Spans};
+use crate::stop::Stop;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use pingora::apps::http_app::HttpServer;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
-use pingora::services::listening::Service;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
 /// HTTP/2 connections kept to all upstreams together, for each thread.
 const IDLE_CONNECTIONS: usize = 512;
 /// Idle upstream connections are looked at this often.
 const SWEEP: Duration = Duration::from_secs(2);
-/// A stopping process waits at most this long for requests in flight: the longest a request may take.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A new process must listen within this.
 const START_MAX: Duration = Duration::from_secs(10);
 
@@ -46,7 +44,13 @@ const START_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the configuration cannot be brought into force, or an address cannot be bound.
-pub fn run(config: Config, level: LogLevel) -> anyhow::Result<()> {
+pub fn run(
+    config: Config,
+    level: LogLevel,
+    program: Program,
+    mut inherited: Inherited,
+) -> anyhow::Result<()> {
+    limits::set(&config);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // A connection and what it asks of upstreams stay on one thread: nobody is woken on another.
     let mut conf = ServerConf { threads, work_stealing: false, ..ServerConf::default() };
@@ -54,22 +58,21 @@ pub fn run(config: Config, level: LogLevel) -> anyhow::Result<()> {
     conf.graceful_shutdown_timeout_seconds = Some(0);
     let listeners = config.listeners.clone();
     let admin_address = config.admin;
-    let traces = config.traces.clone();
+    let (traces, shutdown) = (config.traces.clone(), config.shutdown);
     let (spans, told) = traces.as_ref().map(Spans::new).unzip();
     let proxy = proxy(config, spans, &conf, threads)?;
 
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     for listener in &listeners {
-        for worker in listener::workers(&proxy, listener, threads)? {
+        let socket = listener::socket(listener.address, &mut inherited)?;
+        for worker in listener::workers(&proxy, listener, socket, threads)? {
             server.add_service(worker);
         }
     }
-    let mut admin =
-        Service::new("admin".to_owned(), HttpServer::new_app(Admin::new(Arc::clone(&proxy), level)));
-    admin.add_tcp(&admin_address.to_string());
-    admin.threads = Some(1);
-    server.add_service(admin);
+    let socket = listener::socket(admin_address, &mut inherited)?;
+    let admin = Admin::new(Arc::clone(&proxy), level, program);
+    server.add_service(listener::admin(&proxy, admin, (admin_address, socket))?);
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
     server.add_service(background_service("sweeper", Sweeper { proxy: Arc::clone(&proxy) }));
@@ -79,8 +82,14 @@ pub fn run(config: Config, level: LogLevel) -> anyhow::Result<()> {
         server.add_service(background_service("traces", teller));
     }
     let addresses = listeners.iter().map(|listener| listener.address).collect();
-    server.add_service(background_service("ready", Announcer { listeners: addresses, admin: admin_address }));
-    server.run(RunArgs { shutdown_signal: Box::new(Drain { proxy }) });
+    let announcer = Announcer {
+        proxy: Arc::clone(&proxy),
+        listeners: addresses,
+        admin: admin_address,
+        heir: Mutex::new(inherited.settled()),
+    };
+    server.add_service(background_service("ready", announcer));
+    server.run(RunArgs { shutdown_signal: Box::new(Stop { proxy, shutdown }) });
     Ok(())
 }
 
@@ -142,22 +151,24 @@ impl BackgroundService for Teller {
     }
 }
 
-/// Says on standard output when every listener accepts.
+/// Says when every listener accepts: on standard output, to systemd, and to the process before. Then it feeds
+/// systemd's watchdog.
 struct Announcer {
+    proxy: Arc<Proxy>,
     listeners: Vec<SocketAddr>,
     admin: SocketAddr,
+    heir: Mutex<Heir>,
 }
 
 #[async_trait]
 impl BackgroundService for Announcer {
     async fn start(&self, _: ShutdownWatch) {
-        let all = self.listeners.iter().chain([&self.admin]);
-        for address in all {
-            if tokio::time::timeout(START_MAX, accepts(*address)).await.is_err() {
-                tracing::error!(%address, "does not accept");
-                return;
-            }
+        let serving = life::until(|| life::serves(&self.proxy.life));
+        if tokio::time::timeout(START_MAX, serving).await.is_err() {
+            tracing::error!("not every listener accepts");
+            return;
         }
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner).serves();
         let line = serde_json::json!({
             "ready": true,
             "listeners": self.listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -165,6 +176,8 @@ impl BackgroundService for Announcer {
         });
         let _ = writeln!(std::io::stdout().lock(), "{line}");
         tracing::info!("ready");
+        notify::ready();
+        notify::keep_watchdog(&self.proxy.life).await;
     }
 }
 
@@ -180,51 +193,5 @@ impl BackgroundService for Checks {
             () = check::keep_checking(&self.proxy) => {}
             _ = shutdown.changed() => {}
         }
-    }
-}
-
-async fn accepts(address: SocketAddr) {
-    while TcpStream::connect(address).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Turns a signal into a stop that loses no request: readiness fails first, answers close their connections,
-/// and the process ends as soon as nothing is in flight.
-struct Drain {
-    proxy: Arc<Proxy>,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Drain {
-    async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-        else {
-            tracing::error!("signals cannot be received; only a kill ends this process");
-            return std::future::pending().await;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => tracing::warn!("a hang-up signal changes nothing: restart to read the file anew"),
-            }
-        }
-        self.proxy.draining.store(true, Ordering::Relaxed);
-        tracing::info!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "draining");
-        let empty = async {
-            while self.proxy.in_flight.load(Ordering::Relaxed) > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(DRAIN_MAX, empty).await.is_err() {
-            tracing::warn!(in_flight = self.proxy.in_flight.load(Ordering::Relaxed), "stopping all the same");
-        }
-        self.proxy.access_log.flush();
-        if let Some(spans) = &self.proxy.spans {
-            spans.flush().await;
-        }
-        ShutdownSignal::FastShutdown
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::explain::{Booked, History};
 use crate::intake::{self, Lost};
 use crate::interaction::Interaction;
+use crate::life::Life;
 use crate::links::{ClientSide, page};
 use crate::metrics::Metrics;
 use crate::record::{self, Visit};
@@ -51,6 +52,8 @@ pub struct Proxy {
     pub recent: History<Booked>,
     /// Requests that are being served.
     pub in_flight: AtomicUsize,
+    /// Where the process stands between its start and its end.
+    pub life: Life,
     ids: AtomicU64,
 }
 
@@ -75,6 +78,7 @@ impl Proxy {
             draining: AtomicBool::new(false),
             recent: History::of_requests(),
             in_flight: AtomicUsize::new(0),
+            life: Life::default(),
             ids: AtomicU64::new(seed),
         }
     }

@@ -1,13 +1,16 @@
-//! The end: SIGTERM takes no new work, finishes what is in flight, and exits with 0.
+//! The end: SIGTERM fails readiness first, then takes no new work, finishes what is in flight, and exits with 0.
 
 use crate::world::World;
+use bytes::Bytes;
 use harness::client::Client;
 use harness::eventually;
+use harness::metrics::get;
 use harness::upstream::Speech;
 use harness::upstream::answer::{FHIR_JSON, record};
 use harness::upstream::script::{Answer, Behaviour, Order};
+use http::Request;
 use nix::sys::signal::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn what_is_in_flight_at_sigterm_is_finished() {
@@ -52,4 +55,68 @@ async fn an_answer_that_streams_at_sigterm_is_streamed_to_its_end() {
     world.proxy.program.signal(Signal::SIGTERM);
     assert_eq!(read.await.expect("answered").body.len(), large.len());
     assert_eq!(world.proxy.end(), 0);
+}
+
+/// Waits until nobody can connect any more.
+async fn closed(world: &World) {
+    let refused = || std::net::TcpStream::connect(world.proxy.address()).is_err().then_some(());
+    eventually::found("the listener is closed", refused).await;
+}
+
+fn read() -> Request<Bytes> {
+    Request::get("/Patient/1").body(Bytes::new()).unwrap()
+}
+
+#[tokio::test]
+async fn readiness_fails_before_the_listeners_close() {
+    let mut world =
+        World::with(Speech::Http1, |setup, _| setup.top("shutdown", "{unready: 2s, idle: 0s}")).await;
+    let start = Instant::now();
+    world.proxy.program.signal(Signal::SIGTERM);
+    let unready = || get(world.proxy.admin(), "/readyz").is_none().then_some(());
+    eventually::found("readiness fails", unready).await;
+    assert!(get(world.proxy.admin(), "/livez").is_some(), "it lives");
+    let reply = world.client().get("/Patient/1").await;
+    assert_eq!((reply.status, reply.header("connection")), (200, "close"), "new clients are still served");
+    assert!(start.elapsed() < Duration::from_secs(2), "too slow to tell anything");
+    assert_eq!(world.proxy.end(), 0);
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_served_once_more_after_the_listeners_closed() {
+    let mut world = World::with(Speech::Http1, |setup, _| setup.top("shutdown", "{idle: 20s}")).await;
+    let mut client = world.client();
+    assert_eq!(client.get("/Patient/1").await.status, 200);
+    world.proxy.program.signal(Signal::SIGTERM);
+    closed(&world).await;
+    let reply = client.send(read()).await.expect("an idle connection is served");
+    assert_eq!((reply.status, reply.header("connection")), (200, "close"));
+    // Far earlier than the idle time: nobody is left.
+    assert_eq!(world.proxy.end(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_cut_off_at_the_limit() {
+    let shutdown = "{idle: 0s, limit: 1s}";
+    let mut world = World::with(Speech::Http1, |setup, _| setup.top("shutdown", shutdown)).await;
+    let slow = Order::before(Behaviour::Slow(Duration::from_secs(20)));
+    world.virginia.obey(slow.clone());
+    world.ohio.obey(slow);
+    let mut client = world.client();
+    let waiting = tokio::spawn(async move { client.send(read()).await });
+    eventually::equal("it is at an upstream", 1, || world.seen().min(1)).await;
+    world.proxy.program.signal(Signal::SIGTERM);
+    assert_eq!(world.proxy.end(), 0);
+    assert!(waiting.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let mut world = World::with(Speech::Http1, |setup, _| setup.top("shutdown", "{idle: 60s}")).await;
+    let mut client = world.client();
+    assert_eq!(client.get("/Patient/1").await.status, 200);
+    world.proxy.program.signal(Signal::SIGTERM);
+    closed(&world).await;
+    assert_eq!(world.proxy.stop(), 0);
 }

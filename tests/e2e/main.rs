@@ -66,11 +66,15 @@ mod routing; // host, path, method, header; most specific first; none is 404
 #[cfg(test)]
 mod simulate; // a configuration through a scenario: what came of it, a picture, and an exit code
 #[cfg(test)]
+mod systemd; // what systemd is told, from the start to the end
+#[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request
 #[cfg(test)]
 mod traces; // continued, replaced, told to a collector
+#[cfg(test)]
+mod upgrade; // a new process takes over, and no request is lost
 #[cfg(test)]
 mod whole_house; // two regions with the real function, the proxy, the viewer
 

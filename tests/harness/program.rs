@@ -2,11 +2,12 @@
 
 use crate::eventually;
 use nix::sys::signal::{self, Signal};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -33,16 +34,23 @@ pub fn find(name: &str) -> PathBuf {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Lines {
     out: Vec<String>,
     err: Vec<String>,
-    /// Its number may belong to somebody else now.
-    reaped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// It is gone, and its number may belong to somebody else now.
+    left: Option<ExitStatus>,
+    /// The same, once its last line was read.
     ended: Option<ExitStatus>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Those of the process that took over stand here too: it writes to the same pipes.
+    lines: Arc<Mutex<Lines>>,
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -50,6 +58,19 @@ struct Shared {
 impl Shared {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, bound: Duration, end: fn(&Seen) -> Option<ExitStatus>) -> Option<ExitStatus> {
+        let seen = self.seen();
+        let (seen, _) = self
+            .changed
+            .wait_timeout_while(seen, bound, |seen| end(seen).is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        end(&seen)
     }
 }
 
@@ -85,8 +106,8 @@ impl Program {
         let shared = Arc::new(Shared::default());
         let (told, pipes) = mpsc::channel();
         let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        collect(out, Arc::clone(&shared), told.clone(), |seen| &mut seen.out);
-        collect(err, Arc::clone(&shared), told, |seen| &mut seen.err);
+        collect(out, Arc::clone(&shared), told.clone(), |lines| &mut lines.out);
+        collect(err, Arc::clone(&shared), told, |lines| &mut lines.err);
         let watched = Arc::clone(&shared);
         thread::spawn(move || watch(child, pid, &watched, &pipes));
         Self { name, pid, shared }
@@ -95,19 +116,19 @@ impl Program {
     /// Lines on its standard output so far.
     #[must_use]
     pub fn out(&self) -> Vec<String> {
-        self.shared.seen().out.clone()
+        self.shared.lines().out.clone()
     }
 
     /// Lines on its standard error so far.
     #[must_use]
     pub fn err(&self) -> Vec<String> {
-        self.shared.seen().err.clone()
+        self.shared.lines().err.clone()
     }
 
     /// Lines on its standard output that are JSON objects, parsed.
     #[must_use]
     pub fn out_values(&self) -> Vec<Value> {
-        self.shared.seen().out.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.shared.lines().out.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// How it ended, if it did.
@@ -142,14 +163,14 @@ impl Program {
     /// Everything it printed, for a message.
     #[must_use]
     pub fn said(&self) -> String {
-        let seen = self.shared.seen();
-        format!("--- stdout\n{}\n--- stderr\n{}", seen.out.join("\n"), seen.err.join("\n"))
+        let lines = self.shared.lines();
+        format!("--- stdout\n{}\n--- stderr\n{}", lines.out.join("\n"), lines.err.join("\n"))
     }
 
     /// Sends a signal, unless it has ended: the number might belong to somebody else by then.
     pub fn signal(&self, signal: Signal) {
         let seen = self.shared.seen();
-        if !seen.reaped {
+        if seen.left.is_none() {
             let _ = signal::kill(self.pid, signal);
         }
     }
@@ -157,13 +178,44 @@ impl Program {
     /// Waits for its end, without help from the async runtime; none when it still runs after `bound`.
     #[must_use]
     pub fn wait(&self, bound: Duration) -> Option<ExitStatus> {
-        let seen = self.shared.seen();
-        let (seen, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(seen, bound, |seen| seen.ended.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.ended
+        self.shared.wait(bound, |seen| seen.ended)
+    }
+
+    /// Waits until the process is gone, although another one may still hold its pipes.
+    #[must_use]
+    pub fn leaves(&self, bound: Duration) -> Option<ExitStatus> {
+        self.shared.wait(bound, |seen| seen.left)
+    }
+
+    /// From now on those processes are this one's children whose parents end.
+    ///
+    /// # Panics
+    /// When the system does not allow it.
+    pub fn adopt_orphans() {
+        nix::sys::prctl::set_child_subreaper(true).expect("a process may adopt");
+    }
+
+    /// The process with this number, which took over from this one. Its parent has ended.
+    ///
+    /// # Panics
+    /// When it is no child of this process.
+    #[must_use]
+    pub fn heir(&self, number: u32) -> Self {
+        let pid = Pid::from_raw(i32::try_from(number).expect("a process number is small"));
+        let shared = Arc::new(Shared { lines: Arc::clone(&self.shared.lines), ..Shared::default() });
+        let watched = Arc::clone(&shared);
+        thread::spawn(move || {
+            let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            let mut seen = watched.seen();
+            let status = match waitpid(pid, None).expect("it was adopted") {
+                WaitStatus::Exited(_, code) => ExitStatus::from_raw(code << 8),
+                WaitStatus::Signaled(_, signal, _) => ExitStatus::from_raw(signal as i32),
+                other => panic!("no end: {other:?}"),
+            };
+            (seen.left, seen.ended) = (Some(status), Some(status));
+            watched.changed.notify_all();
+        });
+        Self { name: self.name.clone(), pid, shared }
     }
 }
 
@@ -178,11 +230,11 @@ fn collect(
     pipe: impl Read + Send + 'static,
     shared: Arc<Shared>,
     done: Sender<()>,
-    lines_of: fn(&mut Seen) -> &mut Vec<String>,
+    lines_of: fn(&mut Lines) -> &mut Vec<String>,
 ) {
     thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            lines_of(&mut shared.seen()).push(String::from_utf8_lossy(&line).into_owned());
+            lines_of(&mut shared.lines()).push(String::from_utf8_lossy(&line).into_owned());
         }
         let _ = done.send(());
     });
@@ -194,8 +246,9 @@ fn watch(mut child: Child, pid: Pid, shared: &Shared, pipes: &Receiver<()>) {
     let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
     let mut seen = shared.seen();
     let status = child.wait().expect("a child can be waited for");
-    seen.reaped = true;
+    seen.left = Some(status);
     drop(seen);
+    shared.changed.notify_all();
     // Children of the child may hold its pipes open a little longer than it lives.
     for _pipe in 0..2 {
         let _ = pipes.recv_timeout(Duration::from_secs(2));

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const ANY_PORT: &str = "127.0.0.1:0";
 /// An orderly end takes no longer, with nothing in flight.
 const END: Duration = Duration::from_secs(10);
+/// A process that was replaced serves its clients to the end, which takes the time its clients take.
+const LEAVE: Duration = Duration::from_secs(40);
 /// Attempts that are out; must be zero at the end.
 const IN_FLIGHT: &str = "aorta_upstream_attempts_in_flight";
 
@@ -33,6 +35,8 @@ pub struct Proxy {
     listeners: Vec<SocketAddr>,
     admin: SocketAddr,
     ended: bool,
+    /// Those that it took over from; they hold the pipes that it writes to.
+    forebears: Vec<Program>,
     file: Written,
 }
 
@@ -59,7 +63,7 @@ impl Proxy {
         let listeners = ready["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
         let listeners = listeners.iter().filter_map(address).collect();
         let admin = address(&ready["admin"]).expect("the ready line names the admin address");
-        Self { program, listeners, admin, ended: false, file }
+        Self { program, listeners, admin, ended: false, forebears: Vec::new(), file }
     }
 
     /// Where its first listener accepts.
@@ -131,6 +135,32 @@ impl Proxy {
     #[must_use]
     pub fn ejections(&self) -> u64 {
         self.metrics().count("aorta_upstream_ejections_total", &[])
+    }
+
+    /// Where its configuration is.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Lets a new process take over, by its own command, and waits until the old one is gone.
+    ///
+    /// # Panics
+    /// When it does not, or the old one's end is not orderly.
+    pub fn upgrade(&mut self) {
+        Program::adopt_orphans();
+        let mut command = Command::new(find("aorta-proxy"));
+        let output = command.arg("upgrade").arg("--config").arg(&self.file.path).output();
+        let output = output.expect("the proxy's program runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{}", self.program.said());
+        let told: Value = serde_json::from_slice(&output.stdout).expect("it tells the new process");
+        let number = told["process"].as_u64().and_then(|number| u32::try_from(number).ok());
+        let left = self.program.leaves(LEAVE);
+        let left = left.unwrap_or_else(|| panic!("the old process stays\n{}", self.program.said()));
+        assert_eq!(left.code(), Some(0), "{}", self.program.said());
+        let heir = self.program.heir(number.expect("a number"));
+        self.forebears.push(std::mem::replace(&mut self.program, heir));
     }
 
     /// Sends SIGTERM, waits for the end, and returns its exit code.

@@ -38,6 +38,8 @@ impl Setup {
     pub fn new(upstreams: &[&Upstream]) -> Self {
         let pool = POOL.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let mut setup = Self { pool: pool.into(), ..Self::default() };
+        // A test's own clients may still be connected at its end, and have nothing more to send.
+        set(&mut setup.top, "shutdown", "{idle: 100ms}");
         for (index, upstream) in upstreams.iter().enumerate() {
             setup.upstreams.push(entry(upstream, &format!("/Server{}", index + 1)));
         }

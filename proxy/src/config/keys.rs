@@ -1,8 +1,9 @@
 //! What a key is: its kind with default and bounds, whether a reload applies it, and what it is for.
 //!
-//! Every key is declared once, in [`table`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
+//! Every key is declared once, in [`table`] and [`process`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
 //! all come from there.
 
+mod process;
 pub(super) mod scenario;
 pub(super) mod table;
 

@@ -32,6 +32,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let listeners = listener::listeners(&root, admin, outside);
     let log = listener::log(&root.block("log"));
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
+    let shutdown = listener::shutdown(&root.block("shutdown"));
     let pools = pool::pools(&root, outside);
     let (routes, route_settings) = route::routes(&root, &pools);
     let buffers_total = buffers(&root, &pools);
@@ -39,6 +40,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
         (Some(admin), problems) if problems.is_empty() => Ok(Config {
             listeners,
             admin,
+            shutdown,
             buffers_total,
             log,
             traces,

@@ -1,16 +1,10 @@
 //! `aorta-proxy explain`: asks the admin port of the running proxy.
 
+use crate::admin_client;
 use crate::config::Config;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
-
-/// An admin port that does not answer within this is not there.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The whole history of a pool's upstream is far smaller.
-const ANSWER_MAX: u64 = 4 << 20;
+use std::io;
 
 /// What is asked about.
 #[derive(Clone, Debug)]
@@ -53,39 +47,11 @@ pub fn ask(config: &Config, about: &About) -> io::Result<Option<Value>> {
     if !about.is_plain() {
         return Ok(None);
     }
-    let address = reachable(config.admin);
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let path = about.path();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
-    parse(&answer)
-}
-
-/// A proxy that listens everywhere is asked here.
-const fn reachable(admin: SocketAddr) -> SocketAddr {
-    match admin.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => {
-            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), admin.port())
-        }
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), admin.port())
-        }
-        _ => admin,
-    }
-}
-
-fn parse(answer: &[u8]) -> io::Result<Option<Value>> {
-    let strange = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let text = std::str::from_utf8(answer).map_err(|_| strange("the admin port answered no text"))?;
-    let (head, body) =
-        text.split_once("\r\n\r\n").ok_or_else(|| strange("the admin port answered no HTTP"))?;
-    match head.split_whitespace().nth(1) {
-        Some("200") => serde_json::from_str(body).map(Some).map_err(io::Error::from),
-        Some("404") => Ok(None),
-        _ => Err(strange("the admin port refused to explain")),
+    let said = admin_client::get(config.admin, &about.path())?;
+    match said.status {
+        200 => serde_json::from_str(&said.body).map(Some).map_err(io::Error::from),
+        404 => Ok(None),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the admin port refused to explain")),
     }
 }
 
@@ -182,23 +148,5 @@ mod tests {
             assert!(!About::Request(word.to_owned()).is_plain(), "{word:?}");
         }
         assert!(About::Upstream("records".to_owned(), "us-east.1".to_owned()).is_plain());
-    }
-
-    #[test]
-    fn an_answer_is_understood_or_an_error() {
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\na: b\r\n\r\n{\"a\":1}").unwrap(), Some(json!({"a": 1})));
-        assert_eq!(parse(b"HTTP/1.1 404 Not Found\r\n\r\nno").unwrap(), None);
-        for strange in
-            [&b"HTTP/1.1 403 Forbidden\r\n\r\n"[..], b"hello", b"\xff", b"HTTP/1.1 200 OK\r\n\r\n{"]
-        {
-            assert!(parse(strange).is_err(), "{strange:?}");
-        }
-    }
-
-    #[test]
-    fn a_proxy_that_listens_everywhere_is_asked_here() {
-        let at = |text: &str| reachable(text.parse().unwrap()).to_string();
-        assert_eq!([at("0.0.0.0:9901"), at("[::]:9901")], ["127.0.0.1:9901", "[::1]:9901"]);
-        assert_eq!(at("192.0.2.1:9901"), "192.0.2.1:9901");
     }
 }

@@ -1,15 +1,17 @@
-//! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat.
+//! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat; what concerns
+//! the process as a whole stands in `process`.
 //!
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
+use super::process::{BUFFERS, LOG, SHUTDOWN, TRACES};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
 use std::time::Duration;
 
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
 
 pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -23,7 +25,7 @@ const fn live(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, change: Change::Live, doc }
 }
 
-const fn restart(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn restart(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, change: Change::Restart, doc }
 }
 
@@ -47,7 +49,7 @@ pub(super) const fn duration(default: Duration, min: Duration, max: Duration) ->
     Kind::Duration { default, min, max }
 }
 
-const fn size(default: u64, min: u64, max: u64) -> Kind {
+pub(super) const fn size(default: u64, min: u64, max: u64) -> Kind {
     Kind::Size { default, min, max }
 }
 
@@ -56,9 +58,10 @@ const fn flag(default: bool) -> Kind {
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 7] = [
+pub(in crate::config) static ROOT: [Key; 8] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
+    restart("shutdown", Kind::Block(&SHUTDOWN), "How the process ends, on SIGTERM and after an upgrade."),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
     restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
     restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),
@@ -99,41 +102,6 @@ static ADMIN: [Key; 1] = [restart(
     text("127.0.0.1:9901", "127.0.0.1:9901"),
     "Keep it on a private address: it has no login.",
 )];
-
-static BUFFERS: [Key; 1] = [restart(
-    "total",
-    size(256 * MIB, MIB, 1024 * GIB),
-    "For all requests together; beyond it a request is streamed and gets one attempt.",
-)];
-
-static LOG: [Key; 2] = [
-    restart(
-        "level",
-        Kind::Choice { words: &["error", "warn", "info", "debug", "trace"], default: "info" },
-        "The least severe line that is written.",
-    ),
-    restart(
-        "access",
-        Kind::WordOr(&["all", "errors", "none"], &SAMPLED),
-        "Which requests leave an access line; failed ones do unless it is `none`.",
-    ),
-];
-
-static SAMPLED: [Key; 1] =
-    [restart("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
-
-static TRACES: [Key; 2] = [
-    restart(
-        "endpoint",
-        text("http://127.0.0.1:4318/v1/traces", "http://127.0.0.1:4318/v1/traces"),
-        "A collector that takes OTLP over HTTP in the clear, beside the proxy.",
-    ),
-    restart(
-        "sampled",
-        Kind::Share { default: 0.1 },
-        "The share of traces begun here that is told; a client's own `traceparent` says so itself.",
-    ),
-];
 
 static ROUTE: [Key; 4] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),

@@ -1,10 +1,10 @@
-//! Where the proxy accepts, and what it logs.
+//! Where the proxy accepts, how it ends, and what it logs.
 
 use crate::config::block::Block;
 use crate::config::certificates;
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
-use crate::config::{AccessLog, Limits, Listener, Log, Traces};
+use crate::config::{AccessLog, Limits, Listener, Log, Shutdown, Traces};
 use std::net::SocketAddr;
 use tracing::level_filters::LevelFilter;
 
@@ -59,6 +59,15 @@ fn limits(block: &Block<'_>) -> Limits {
         body_time: block.duration("body_time"),
         connections: usize::try_from(block.count("connections")).unwrap_or(usize::MAX),
         connections_per_client: usize::try_from(block.count("connections_per_client")).unwrap_or(usize::MAX),
+    }
+}
+
+/// How the process ends.
+pub(super) fn shutdown(block: &Block<'_>) -> Shutdown {
+    Shutdown {
+        unready: block.duration("unready"),
+        idle: block.duration("idle"),
+        limit: block.duration("limit"),
     }
 }
 

@@ -1,0 +1,57 @@
+//! The keys that concern the process as a whole: its end, its memory, what it tells.
+
+use super::table::{GIB, MIB, duration, restart, secs, size, text};
+use super::{Key, Kind};
+
+pub(super) static SHUTDOWN: [Key; 3] = [
+    restart(
+        "unready",
+        duration(secs(0), secs(0), secs(300)),
+        "After SIGTERM readiness fails this long before the listeners close: what a load balancer needs to notice.",
+    ),
+    restart(
+        "idle",
+        duration(secs(3), secs(0), secs(300)),
+        "An idle client connection is kept this long, to serve one more request and be closed with its answer.",
+    ),
+    restart(
+        "limit",
+        duration(secs(30), secs(1), secs(3600)),
+        "The longest wait for what is in flight, from the moment the listeners close.",
+    ),
+];
+
+pub(super) static BUFFERS: [Key; 1] = [restart(
+    "total",
+    size(256 * MIB, MIB, 1024 * GIB),
+    "For all requests together; beyond it a request is streamed and gets one attempt.",
+)];
+
+pub(super) static LOG: [Key; 2] = [
+    restart(
+        "level",
+        Kind::Choice { words: &["error", "warn", "info", "debug", "trace"], default: "info" },
+        "The least severe line that is written.",
+    ),
+    restart(
+        "access",
+        Kind::WordOr(&["all", "errors", "none"], &SAMPLED),
+        "Which requests leave an access line; failed ones do unless it is `none`.",
+    ),
+];
+
+static SAMPLED: [Key; 1] =
+    [restart("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
+
+pub(super) static TRACES: [Key; 2] = [
+    restart(
+        "endpoint",
+        text("http://127.0.0.1:4318/v1/traces", "http://127.0.0.1:4318/v1/traces"),
+        "A collector that takes OTLP over HTTP in the clear, beside the proxy.",
+    ),
+    restart(
+        "sampled",
+        Kind::Share { default: 0.1 },
+        "The share of traces begun here that is told; a client's own `traceparent` says so itself.",
+    ),
+];
