@@ -56,11 +56,11 @@ impl Media {
 
 /// What the body of an answer is; none when not all of it was taken in.
 #[must_use]
-pub fn body(headers: &HeaderMap, whole: Option<&[u8]>) -> BodyFacts {
+pub fn body(headers: &HeaderMap, media: Media, whole: Option<&[u8]>) -> BodyFacts {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return BodyFacts::Unseen;
     }
-    match Media::of(headers) {
+    match media {
         Media::Html => BodyFacts::Html,
         Media::Other => BodyFacts::Foreign,
         Media::Fhir | Media::Json => whole.map_or(BodyFacts::Unseen, judge),
@@ -112,14 +112,15 @@ impl TopLevel {
     /// A member as it is written: only the few that decide something are read.
     fn note(&mut self, name: &[u8], value: &[u8]) {
         self.keys += 1;
-        let escaped: String;
-        let name = match name {
-            [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => plain,
-            other => {
-                escaped = serde_json::from_slice(other).unwrap_or_default();
-                escaped.as_bytes()
-            }
-        };
+        if name.contains(&b'\\') {
+            let plain: String = serde_json::from_slice(name).unwrap_or_default();
+            self.read(plain.as_bytes(), value);
+        } else if let [b'"', plain @ .., b'"'] = name {
+            self.read(plain, value);
+        }
+    }
+
+    fn read(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"resourceType" => self.resource_type = true,
             b"errorMessage" => self.error_message = true,

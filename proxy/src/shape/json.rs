@@ -1,12 +1,11 @@
 //! One pass over a JSON text (RFC 8259): whether it is one, and where the members of its top level lie.
 //!
-//! Every answer is read through here before a client sees it, so nothing is built, and most bytes are looked at
-//! once. What is accepted is what `serde_json` accepts, which a property test holds it to.
+//! Every answer is read through here before a client sees it, so nothing is built, nothing calls itself, most
+//! bytes are looked at eight at a time, and the place in the text is handed from function to function. What is
+//! accepted is what `serde_json` accepts, which a property test holds it to.
 
 use serde::de::IgnoredAny;
-
-/// What is nested deeper is left to `serde_json`, which needs no stack for it. No FHIR resource is.
-const DEPTH_MAX: usize = 64;
+use std::ops::Range;
 
 /// The bytes are no JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,186 +16,211 @@ pub(super) struct Malformed;
 ///
 /// # Errors
 /// When the bytes are no JSON text.
-pub(super) fn members<'a>(text: &'a [u8], mut show: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), Malformed> {
+pub(super) fn members<'a>(text: &'a [u8], show: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), Malformed> {
     // Strings are looked through for their ends only; whether they are UTF-8 is asked once, for all.
     std::str::from_utf8(text).map_err(|_| Malformed)?;
-    let mut walk = Walk { text, at: 0 };
-    walk.space();
-    if walk.peek() == Some(b'{') {
-        walk.object(DEPTH_MAX, &mut show)?;
-    } else {
-        walk.value(DEPTH_MAX)?;
-    }
-    walk.space();
-    if walk.at == text.len() { Ok(()) } else { Err(Malformed) }
+    walk(text, show).ok_or(Malformed)
 }
 
-struct Walk<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Walk<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        if self.take(byte) { Ok(()) } else { Err(Malformed) }
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    /// `deeper` levels may still open.
-    fn value(&mut self, deeper: usize) -> Result<(), Malformed> {
-        match self.peek().ok_or(Malformed)? {
-            b'"' => self.string(),
-            b'{' | b'[' if deeper == 0 => self.deep(),
-            b'{' => self.object(deeper, &mut |_, _| {}),
-            b'[' => self.array(deeper),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => self.number(),
-        }
-    }
-
-    fn object(&mut self, deeper: usize, show: &mut dyn FnMut(&'a [u8], &'a [u8])) -> Result<(), Malformed> {
-        let deeper = deeper.saturating_sub(1);
-        self.expect(b'{')?;
-        self.space();
-        if self.take(b'}') {
-            return Ok(());
-        }
-        loop {
-            let name = self.at;
-            self.string()?;
-            let name = &self.text[name..self.at];
-            self.space();
-            self.expect(b':')?;
-            self.space();
-            let value = self.at;
-            self.value(deeper)?;
-            show(name, &self.text[value..self.at]);
-            self.space();
-            if self.take(b'}') {
-                return Ok(());
+/// None where the text is no JSON, here and in what follows.
+fn walk<'a>(text: &'a [u8], mut show: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+    let mut open = Open::default();
+    let mut member: Option<(Range<usize>, usize)> = None;
+    let mut at = space(text, 0);
+    loop {
+        let mut next;
+        (next, at) = value(text, at, &mut open)?;
+        while next == Next::Ended {
+            if let Some((name, value)) = member.take_if(|_| open.depth == 1) {
+                show(&text[name], &text[value..at]);
             }
-            self.expect(b',')?;
-            self.space();
-        }
-    }
-
-    fn array(&mut self, deeper: usize) -> Result<(), Malformed> {
-        let deeper = deeper.saturating_sub(1);
-        self.expect(b'[')?;
-        self.space();
-        if self.take(b']') {
-            return Ok(());
-        }
-        loop {
-            self.value(deeper)?;
-            self.space();
-            if self.take(b']') {
-                return Ok(());
+            at = space(text, at);
+            if open.depth == 0 {
+                return (at == text.len()).then_some(());
             }
-            self.expect(b',')?;
-            self.space();
+            (next, at) = after(text, at, &mut open)?;
         }
-    }
-
-    fn deep(&mut self) -> Result<(), Malformed> {
-        let mut values =
-            serde_json::Deserializer::from_slice(&self.text[self.at..]).into_iter::<IgnoredAny>();
-        values.next().and_then(Result::ok).ok_or(Malformed)?;
-        self.at += values.byte_offset();
-        Ok(())
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(Malformed);
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<(), Malformed> {
-        self.expect(b'"')?;
-        loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.iter().position(|&byte| !PLAIN[usize::from(byte)]).ok_or(Malformed)?;
-            self.at += plain + 1;
-            match rest[plain] {
-                b'"' => return Ok(()),
-                b'\\' => self.escape()?,
-                _ => return Err(Malformed),
+        if next == Next::Name {
+            let name = at..string(text, at)?;
+            at = space(text, take(text, space(text, name.end), b':')?);
+            if open.depth == 1 {
+                member = Some((name, at));
             }
         }
-    }
-
-    fn escape(&mut self) -> Result<(), Malformed> {
-        let kind = self.peek().ok_or(Malformed)?;
-        self.at += 1;
-        match kind {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => {
-                let digits = self.text.get(self.at..self.at + 4).ok_or(Malformed)?;
-                self.at += 4;
-                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Malformed) }
-            }
-            _ => Err(Malformed),
-        }
-    }
-
-    fn number(&mut self) -> Result<(), Malformed> {
-        self.take(b'-');
-        // No zero leads (RFC 8259 section 6).
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _ = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One or more.
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let first = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at > first { Ok(()) } else { Err(Malformed) }
     }
 }
 
-/// Bytes that stand for themselves in a string: neither its end, nor an escape, nor a control character.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        plain[byte] = false;
-        byte += 1;
+/// What stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A member's name.
+    Name,
+    Value,
+    /// The end of a value.
+    Ended,
+}
+
+/// What is open: a bit for each level, set for an object.
+#[derive(Default)]
+struct Open {
+    objects: u64,
+    depth: u32,
+}
+
+impl Open {
+    fn is_full(&self) -> bool {
+        self.depth == u64::BITS
     }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain
-};
+
+    fn is_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    fn push(&mut self, object: bool) {
+        self.objects = (self.objects << 1) | u64::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+}
+
+/// Reads a value, or only the opening of one that is not empty.
+fn value(text: &[u8], at: usize, open: &mut Open) -> Option<(Next, usize)> {
+    let end = match *text.get(at)? {
+        b'"' => string(text, at)?,
+        b'{' | b'[' if open.is_full() => deep(text, at)?,
+        b'{' => return Some(opening(text, at, open, b'}')),
+        b'[' => return Some(opening(text, at, open, b']')),
+        b't' => word(text, at, b"true")?,
+        b'f' => word(text, at, b"false")?,
+        b'n' => word(text, at, b"null")?,
+        _ => number(text, at)?,
+    };
+    Some((Next::Ended, end))
+}
+
+fn opening(text: &[u8], at: usize, open: &mut Open, close: u8) -> (Next, usize) {
+    let object = close == b'}';
+    let at = space(text, at + 1);
+    if let Some(end) = take(text, at, close) {
+        return (Next::Ended, end);
+    }
+    open.push(object);
+    (if object { Next::Name } else { Next::Value }, at)
+}
+
+/// Behind a value: another one follows, or what holds it ends too.
+fn after(text: &[u8], at: usize, open: &mut Open) -> Option<(Next, usize)> {
+    let object = open.is_object();
+    if let Some(at) = take(text, at, b',') {
+        return Some((if object { Next::Name } else { Next::Value }, space(text, at)));
+    }
+    let end = take(text, at, if object { b'}' } else { b']' })?;
+    open.pop();
+    Some((Next::Ended, end))
+}
+
+fn take(text: &[u8], at: usize, byte: u8) -> Option<usize> {
+    (*text.get(at)? == byte).then_some(at + 1)
+}
+
+fn space(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// What is nested deeper than there are bits is left to `serde_json`. No FHIR resource is.
+#[cold]
+fn deep(text: &[u8], at: usize) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(at + values.byte_offset())
+}
+
+fn word(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    text[at..].starts_with(word).then_some(at + word.len())
+}
+
+fn string(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = take(text, at, b'"')?;
+    loop {
+        let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return short_string(text, at);
+        };
+        let special = special(u64::from_le_bytes(*eight));
+        if special == 0 {
+            at += 8;
+            continue;
+        }
+        at += (special.trailing_zeros() / 8) as usize;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at = escape(text, at)?;
+    }
+}
+
+/// The rest of a string where fewer than eight bytes are left of the text.
+fn short_string(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' | ..b' ' => at = escape(text, at)?,
+            _ => at += 1,
+        }
+    }
+}
+
+/// None also for what is no escape: a control character.
+fn escape(text: &[u8], at: usize) -> Option<usize> {
+    let at = take(text, at, b'\\')?;
+    match *text.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = text.get(at + 1..at + 5)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+        }
+        _ => None,
+    }
+}
+
+fn number(text: &[u8], at: usize) -> Option<usize> {
+    let at = take(text, at, b'-').unwrap_or(at);
+    // No zero leads (RFC 8259 section 6).
+    let mut at = take(text, at, b'0').or_else(|| digits(text, at))?;
+    if let Some(point) = take(text, at, b'.') {
+        at = digits(text, point)?;
+    }
+    if let Some(exponent) = take(text, at, b'e').or_else(|| take(text, at, b'E')) {
+        let sign = take(text, exponent, b'+').or_else(|| take(text, exponent, b'-'));
+        at = digits(text, sign.unwrap_or(exponent))?;
+    }
+    Some(at)
+}
+
+/// One or more.
+fn digits(text: &[u8], at: usize) -> Option<usize> {
+    let count = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count > 0).then_some(at + count)
+}
+
+/// The high bit of the first of eight bytes that is a quote, a backslash or a control character; bits above
+/// it mean nothing, because a borrow may have set them.
+const fn special(eight: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let quote = eight ^ (ONES * b'"' as u64);
+    let backslash = eight ^ (ONES * b'\\' as u64);
+    let control = eight.wrapping_sub(ONES * b' ' as u64) & !eight;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (control | quote | backslash) & HIGH
+}
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +309,20 @@ mod tests {
         let mut seen = Vec::new();
         members(br#" {"a" : {"b":1} , "c":"x"}"#, |name, value| seen.push((name, value))).unwrap();
         assert_eq!(seen, [(&b"\"a\""[..], &b"{\"b\":1}"[..]), (b"\"c\"", b"\"x\"")]);
+    }
+
+    #[test]
+    fn the_first_byte_that_ends_a_run_is_found_wherever_it_lies() {
+        for byte in 0..=u8::MAX {
+            for at in 0..24 {
+                let mut text = [b"\"".as_slice(), &[b'a'; 24], b"\""].concat();
+                text[1 + at] = byte;
+                as_serde_does(&text);
+                text[1 + at] = b'"';
+                text.insert(1 + at, byte);
+                as_serde_does(&text);
+            }
+        }
     }
 
     proptest! {
