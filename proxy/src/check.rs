@@ -6,7 +6,7 @@
 use crate::config::Check;
 use crate::engine::{self, OwnAnswer};
 use crate::service::Proxy;
-use crate::shape::{self, Opened};
+use crate::shape::{self, Media, Opened};
 use crate::snapshot::LivePool;
 use crate::{clock, translate};
 use aorta_core::check::{ActiveHealth, CheckResult};
@@ -77,8 +77,9 @@ const MEMBERS_BODY_MAX: usize = 4 * 1024 * 1024;
 fn judge(check: &Check, pool: &LivePool, answer: &OwnAnswer) -> CheckResult {
     let spec = &pool.config.spec;
     let (status, headers) = (answer.head.status.as_u16(), &answer.head.headers);
-    let body = shape::body(headers, answer.whole.then_some(&answer.body));
-    let facts = translate::answer(spec.dialect, (status, headers), spec.fhir, body);
+    let media = Media::of(headers);
+    let body = shape::body(headers, media, answer.whole.then_some(&answer.body));
+    let facts = translate::answer(spec.dialect, (status, headers, media), spec.fhir, body);
     let is_envelope = matches!(body, BodyFacts::Envelope { .. }) && spec.dialect == Dialect::ApiGateway;
     let inside = is_envelope.then(|| shape::open(&answer.body)).flatten();
     let expected = match &inside {

@@ -231,10 +231,11 @@ fn facts(pool: &LivePool, fhir_expected: bool, answer: &Answer) -> AnswerFacts {
     let body = if answer.is_bodiless() {
         BodyFacts::Withheld
     } else {
-        shape::body(headers, answer.is_whole().then_some(&answer.held))
+        shape::body(headers, answer.media, answer.is_whole().then_some(&answer.held))
     };
     let dialect = pool.config.spec.dialect;
-    translate::answer(dialect, (answer.head.status.as_u16(), headers), fhir_expected, body)
+    let status = answer.head.status.as_u16();
+    translate::answer(dialect, (status, headers, answer.media), fhir_expected, body)
 }
 
 /// An exchange that is closed whatever happens: also when the task that serves it is dropped or panics.

@@ -1,37 +1,78 @@
 //! The header rules: what goes on to an upstream, what goes back to the client. Pure functions on header maps.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
+/// Names that every request needs, made once: a name made of text is parsed each time.
+pub mod name {
+    use http::HeaderName;
+
+    /// What the client and the upstreams call the request.
+    pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// When who asks gives up.
+    pub static X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
+    /// Who asked, hop by hop.
+    pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    /// How the client came.
+    pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    /// The host it asked for.
+    pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// What was taken off the path.
+    pub static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+    /// W3C Trace Context.
+    pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// W3C Trace Context, what vendors say.
+    pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+    /// API Gateway's key of a client.
+    pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+    /// What API Gateway calls its error.
+    pub static X_AMZN_ERRORTYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+    /// How the client would be answered (RFC 7240).
+    pub static PREFER: HeaderName = HeaderName::from_static("prefer");
+    /// How many attempts it took.
+    pub static X_AORTA_ATTEMPTS: HeaderName = HeaderName::from_static("x-aorta-attempts");
+    /// Which upstream answered.
+    pub static X_AORTA_UPSTREAM: HeaderName = HeaderName::from_static("x-aorta-upstream");
+    /// How long it took.
+    pub static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+}
+
 /// Fields that mean one connection only (RFC 9110 section 7.6.1).
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
-        *name,
-        header::CONNECTION
-            | header::TRANSFER_ENCODING
-            | header::TE
-            | header::TRAILER
-            | header::UPGRADE
-            | header::PROXY_AUTHENTICATE
-            | header::PROXY_AUTHORIZATION
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+        name.as_str(),
+        "connection"
+            | "transfer-encoding"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 /// Fields Aorta sets itself: the client's own must not reach the upstream.
 fn is_ours(name: &HeaderName) -> bool {
-    matches!(*name, header::HOST | header::CONTENT_LENGTH | header::EXPECT)
-        || matches!(
-            name.as_str(),
-            "x-forwarded-for"
-                | "x-forwarded-proto"
-                | "x-forwarded-host"
-                | "x-forwarded-prefix"
-                | "x-request-id"
-                | "x-request-deadline"
-                | "traceparent"
-                | "x-aorta-upstream"
-                | "x-aorta-attempts"
-        )
+    matches!(
+        name.as_str(),
+        "host"
+            | "content-length"
+            | "expect"
+            | "x-forwarded-for"
+            | "x-forwarded-proto"
+            | "x-forwarded-host"
+            | "x-forwarded-prefix"
+            | "x-request-id"
+            | "x-request-deadline"
+            | "traceparent"
+            | "x-aorta-upstream"
+            | "x-aorta-attempts"
+    )
 }
 
 /// The fields of a message that travel on: without hop-by-hop fields and those its `Connection` names.
@@ -46,6 +87,19 @@ pub fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &He
 pub fn for_upstream(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     end_to_end(headers).filter(|(name, _)| !is_ours(name))
 }
+
+/// The fields of an answer that travel on, with room for those that Aorta adds.
+#[must_use]
+pub fn for_client(headers: &HeaderMap) -> HeaderMap {
+    let mut fields = HeaderMap::with_capacity(headers.len() + ADDED);
+    for (name, value) in end_to_end(headers) {
+        fields.append(restored_name(name).unwrap_or_else(|| name.clone()), value.clone());
+    }
+    fields
+}
+
+/// Fields that an answer may gain on its way.
+const ADDED: usize = 6;
 
 fn connection_names(headers: &HeaderMap) -> Vec<&str> {
     headers
@@ -66,17 +120,39 @@ fn connection_names(headers: &HeaderMap) -> Vec<&str> {
 /// `X-Forwarded-For`: what came, and the client's own address behind it.
 #[must_use]
 pub fn forwarded_for(headers: &HeaderMap, client: Option<IpAddr>) -> Option<HeaderValue> {
-    let client = client.map(|address| address.to_string());
-    let came: Vec<_> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    let list: Vec<&str> = came.into_iter().chain(client.as_deref()).collect();
-    if list.is_empty() { None } else { HeaderValue::from_str(&list.join(", ")).ok() }
+    let mut list = String::with_capacity(ADDRESS_BYTES);
+    let came = headers.get_all(&name::X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    for (index, text) in came.enumerate() {
+        list.push_str(if index > 0 { ", " } else { "" });
+        list.push_str(text);
+    }
+    if let Some(client) = client {
+        list.push_str(if list.is_empty() { "" } else { ", " });
+        write_address(&mut list, client);
+    }
+    if list.is_empty() { None } else { HeaderValue::try_from(list).ok() }
+}
+
+/// An IPv4 address has so many bytes at most.
+const ADDRESS_BYTES: usize = "255.255.255.255".len();
+
+/// As `Display` writes it; of IPv4 without its machinery for padding, which costs more than the rest of the field.
+fn write_address(list: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(four) => {
+            for (index, octet) in four.octets().into_iter().enumerate() {
+                list.push_str(if index > 0 { "." } else { "" });
+                list.push_str(itoa::Buffer::new().format(octet));
+            }
+        }
+        IpAddr::V6(six) => drop(write!(list, "{six}")),
+    }
 }
 
 /// The client's request id, when it is one that a log can hold.
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get("x-request-id").filter(|value| {
+    headers.get(&name::X_REQUEST_ID).filter(|value| {
         let bytes = value.as_bytes();
         (1..=64).contains(&bytes.len())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
@@ -85,7 +161,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// What API Gateway renames on the way back ("Important notes" of the REST API, remapped headers).
 #[must_use]
-pub fn restored_name(name: &HeaderName) -> Option<HeaderName> {
+fn restored_name(name: &HeaderName) -> Option<HeaderName> {
     match name.as_str() {
         "x-amzn-remapped-www-authenticate" => Some(header::WWW_AUTHENTICATE),
         "x-amzn-remapped-authorization" => Some(header::AUTHORIZATION),

@@ -10,32 +10,39 @@ use aorta_core::verdict::Refusal;
 /// API Gateway takes request targets of 10,240 characters at most ("Amazon API Gateway quotas").
 const TARGET_MAX: usize = 10_240;
 
-/// The target to send upstream.
+/// What to ask of any upstream: to be joined to its base path by [`below`].
 ///
-/// `path` and `query` are the client's; `strip` is taken off the front of the path; `base` is the upstream's
-/// own path, empty or without closing slash.
+/// `path` and `query` are the client's; `strip` is taken off the front of the path.
 ///
 /// # Errors
 /// When the path could mean another place to a server that decodes it, or is longer than any upstream takes.
-pub fn join(base: &str, strip: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
+pub fn target(strip: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
     judge(path)?;
     let rest = path.strip_prefix(strip).unwrap_or(path);
-    // The root of the base path is the base path itself: API Gateway knows `/Server1`, not `/Server1/`.
-    let rest = if rest == "/" && !base.is_empty() { "" } else { rest };
-    let query_len = query.map_or(0, str::len);
-    let mut target = String::with_capacity(base.len() + rest.len() + query_len + 2);
-    target.push_str(base);
-    if !rest.is_empty() && !rest.starts_with('/') {
+    let mut target = String::with_capacity(rest.len() + query.map_or(0, str::len) + 2);
+    if !rest.starts_with('/') {
         target.push('/');
     }
     encode(rest, &mut target);
-    if target.is_empty() {
-        target.push('/');
-    }
     if let Some(query) = query {
         target.push('?');
         encode_query(query, &mut target);
     }
+    bounded(target)
+}
+
+/// The target to send upstream: `base` is the upstream's own path, empty or without closing slash.
+///
+/// # Errors
+/// When it is longer than any upstream takes.
+pub fn below(base: &str, target: &str) -> Result<String, Refusal> {
+    // The root of the base path is the base path itself: API Gateway knows `/Server1`, not `/Server1/`.
+    let is_root = target == "/" || target.starts_with("/?");
+    let target = if is_root && !base.is_empty() { &target[1..] } else { target };
+    bounded([base, target].concat())
+}
+
+fn bounded(target: String) -> Result<String, Refusal> {
     if target.len() > TARGET_MAX { Err(Refusal::UriTooLong) } else { Ok(target) }
 }
 
@@ -45,6 +52,9 @@ fn judge(path: &str) -> Result<(), Refusal> {
     if !path.starts_with('/') || path.contains('\\') {
         return Err(Refusal::BadPath);
     }
+    if is_plain(path) {
+        return Ok(());
+    }
     if !path.contains('%') {
         return if path.split('/').any(is_dots) { Err(Refusal::BadPath) } else { Ok(()) };
     }
@@ -52,6 +62,16 @@ fn judge(path: &str) -> Result<(), Refusal> {
     // A second layer of encoding is for a server that decodes twice: nothing in FHIR needs `%25` in a path.
     let hidden = decoded.len() < path.len() && hides_something(path, &decoded);
     if hidden { Err(Refusal::BadPath) } else { Ok(()) }
+}
+
+/// Nothing in it could climb or hide anything: no escape, and no segment that begins with a dot.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let plain = byte != b'%' && !(byte == b'.' && before == b'/');
+        before = byte;
+        plain
+    })
 }
 
 fn hides_something(path: &str, decoded: &[u8]) -> bool {
@@ -95,16 +115,15 @@ const fn hex(byte: u8) -> Option<u8> {
 
 /// Encodes what API Gateway does not take raw, and leaves the rest as the client wrote it.
 fn encode(text: &str, target: &mut String) {
-    for piece in text.split_inclusive(['|', '{', '}', ';', '"', '<', '>', '^', '`', '\\']) {
-        let special = piece.chars().next_back().and_then(escape);
-        match special {
-            Some(escaped) => {
-                target.push_str(&piece[..piece.len() - 1]);
-                target.push_str(escaped);
-            }
-            None => target.push_str(piece),
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if let Some(escaped) = escape(byte) {
+            target.push_str(&text[written..at]);
+            target.push_str(escaped);
+            written = at + 1;
         }
     }
+    target.push_str(&text[written..]);
 }
 
 /// A query with what API Gateway does not take raw encoded; also right as the body of a form.
@@ -133,18 +152,18 @@ fn encode_query(query: &str, target: &mut String) {
     }
 }
 
-const fn escape(special: char) -> Option<&'static str> {
+const fn escape(special: u8) -> Option<&'static str> {
     match special {
-        '|' => Some("%7C"),
-        '{' => Some("%7B"),
-        '}' => Some("%7D"),
-        ';' => Some("%3B"),
-        '"' => Some("%22"),
-        '<' => Some("%3C"),
-        '>' => Some("%3E"),
-        '^' => Some("%5E"),
-        '`' => Some("%60"),
-        '\\' => Some("%5C"),
+        b'|' => Some("%7C"),
+        b'{' => Some("%7B"),
+        b'}' => Some("%7D"),
+        b';' => Some("%3B"),
+        b'"' => Some("%22"),
+        b'<' => Some("%3C"),
+        b'>' => Some("%3E"),
+        b'^' => Some("%5E"),
+        b'`' => Some("%60"),
+        b'\\' => Some("%5C"),
         _ => None,
     }
 }
@@ -177,6 +196,10 @@ fn is_resource_type(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn join(base: &str, strip: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
+        below(base, &target(strip, path, query)?)
+    }
 
     fn check(path: &str, query: Option<&str>, expected: Result<&str, Refusal>) {
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Spans;
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 use crate::{check, clock, head, headers, path, translate};
 use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
@@ -107,8 +107,9 @@ impl Proxy {
 
     pub(crate) fn request_id(&self, came: &http::HeaderMap) -> HeaderValue {
         headers::request_id(came).cloned().unwrap_or_else(|| {
-            HeaderValue::from_str(&format!("{:016x}", self.next_id()))
-                .unwrap_or(HeaderValue::from_static("0"))
+            let mut digits = [0; 16];
+            trace::write_hex(u128::from(self.next_id()), &mut digits);
+            HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("0"))
         })
     }
 

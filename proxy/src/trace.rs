@@ -3,6 +3,7 @@
 //! Source: W3C Trace Context, sections 3.2 (`traceparent`), 3.3 (`tracestate`) and 4.3 (what to do with what came).
 //! Pure: chance is an argument.
 
+use crate::headers::name;
 use http::{HeaderMap, HeaderValue};
 use std::fmt;
 
@@ -49,15 +50,26 @@ impl Trace {
     #[must_use]
     pub fn header(&self, number: usize) -> HeaderValue {
         let span = if self.exported { self.attempt(number) } else { self.parent.unwrap_or(self.span) };
-        let text = format!("00-{:032x}-{span:016x}-{:02x}", self.id, u8::from(self.sampled));
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(self.id, &mut text[3..35]);
+        write_hex(u128::from(span), &mut text[36..52]);
+        text[54] += u8::from(self.sampled);
         // Digits and dashes are a header value.
-        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.id)
+    }
+}
+
+/// The lowest digits of a number, in lower case, as many as there is room for.
+pub fn write_hex(mut number: u128, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }
 
@@ -68,7 +80,7 @@ const fn unit(number: u64) -> f64 {
 
 /// Trace, span and flag that came, when they are well-formed; two headers are not.
 fn came(headers: &HeaderMap) -> Option<(u128, Option<u64>, bool)> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(&name::TRACEPARENT).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
     let version = hex(value.get(..2)?)?;
     // A later version may say more, behind another dash; `ff` is none.

@@ -3,6 +3,7 @@
 use crate::batch;
 use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
+use crate::headers::name;
 use crate::line::Line;
 use crate::shape::Media;
 use crate::snapshot::Peer;
@@ -13,7 +14,7 @@ use aorta_core::fhir_safety::{self, Errand, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -70,27 +71,29 @@ pub fn peer(config: &UpstreamConfig, address: SocketAddr, group: u64) -> Peer {
 #[must_use]
 pub fn answer(
     dialect: Dialect,
-    (status, headers): (u16, &HeaderMap),
+    (status, headers, media): (u16, &HeaderMap, Media),
     fhir_expected: bool,
     body: BodyFacts,
 ) -> AnswerFacts {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     AnswerFacts {
         status,
-        error_type: text("x-amzn-errortype")
+        error_type: text(&name::X_AMZN_ERRORTYPE)
             .filter(|_| dialect == Dialect::ApiGateway)
             .map(GatewayErrorType::parse),
-        fhir_media: Media::of(headers) == Media::Fhir,
+        fhir_media: media == Media::Fhir,
         fhir_expected,
         body,
-        retry_after: text("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs),
+        retry_after: text(&header::RETRY_AFTER)
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs),
     }
 }
 
 /// A hash of who the client is: its credential, else its address. It tells clients apart and nothing more.
 #[must_use]
 pub fn client(headers: &HeaderMap, address: Option<std::net::IpAddr>) -> u64 {
-    let credential = headers.get("x-api-key").or_else(|| headers.get(header::AUTHORIZATION));
+    let credential = headers.get(&name::X_API_KEY).or_else(|| headers.get(header::AUTHORIZATION));
     match credential {
         Some(value) => KEYS.hash_one(value.as_bytes()),
         None => KEYS.hash_one(address),
@@ -103,7 +106,7 @@ pub fn client(headers: &HeaderMap, address: Option<std::net::IpAddr>) -> u64 {
 /// # Errors
 /// When that moment has passed.
 pub fn deadline(headers: &HeaderMap) -> Result<Option<Timestamp>, Refusal> {
-    let value = headers.get("x-request-deadline").and_then(|value| value.to_str().ok());
+    let value = headers.get(&name::X_REQUEST_DEADLINE).and_then(|value| value.to_str().ok());
     let Some(millis) = value.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
     let left = Duration::from_millis(millis).saturating_sub(clock::unix());
     if left.is_zero() { Err(Refusal::DeadlinePassed) } else { Ok(Some(clock::now() + left)) }
@@ -154,7 +157,7 @@ pub fn safety<'v>(
 /// Request Pattern") can wait for its turn.
 #[must_use]
 pub fn priority(spec: &PoolSpec, errand: Errand, head: &http::request::Parts) -> Priority {
-    let patient = head.headers.get_all("prefer").iter().any(|value| {
+    let patient = head.headers.get_all(&name::PREFER).iter().any(|value| {
         value.to_str().is_ok_and(|text| text.split([',', ';']).any(|word| word.trim() == "respond-async"))
     });
     match head.method {

@@ -3,21 +3,22 @@
 use super::attempt::{Connection, Way};
 use crate::buffers::Reservation;
 use crate::config::PoolConfig;
+use crate::headers;
 use crate::shape::{self, Media};
 use aorta_core::exchange::Failure;
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use pingora::http::ResponseHeader;
+use http::{HeaderMap, StatusCode};
 use pingora::protocols::http::client::HttpSession;
 
 /// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
 const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
 /// An answer as far as it was taken in.
 pub(super) struct Answer {
-    pub(super) head: Box<ResponseHeader>,
+    pub(super) head: Head,
+    pub(super) media: Media,
     pub(super) held: Bytes,
     /// The rest is still to come from here.
-    pub(super) rest: Option<Connection>,
+    pub(super) rest: Option<Box<Connection>>,
     bodiless: bool,
     _reservation: Reservation,
 }
@@ -39,6 +40,15 @@ impl Answer {
     }
 }
 
+/// The head of an answer, as far as it travels on: without the fields that mean one connection only.
+#[derive(Debug)]
+pub struct Head {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its end-to-end fields, under the names that API Gateway took from them.
+    pub headers: HeaderMap,
+}
+
 /// Reads the answer until it is whole, or as much as is held before it must stream.
 pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<Answer, Failure> {
     let head = read_head(&mut connection.session).await?;
@@ -46,8 +56,8 @@ pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<
     let media = Media::of(&head.headers);
     let bodiless = way.head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !bodiless && !media.is_judged() {
-        let rest = Some(connection);
-        return Ok(Answer { head, held: Bytes::new(), rest, bodiless, _reservation: reservation });
+        let (held, rest) = (Bytes::new(), Some(Box::new(connection)));
+        return Ok(Answer { head, media, held, rest, bodiless, _reservation: reservation });
     }
     let mut held = Held::default();
     let mut limit = way.pool.config.hold_max;
@@ -55,15 +65,16 @@ pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<
         let chunk = connection.session.read_response_body().await.map_err(|_| Failure::Broken)?;
         let Some(chunk) = chunk else {
             connection.release(way);
-            return Ok(Answer { head, held: held.join(), rest: None, bodiless, _reservation: reservation });
+            let (held, rest) = (held.join(), None);
+            return Ok(Answer { head, media, held, rest, bodiless, _reservation: reservation });
         };
         let fits = reservation.grow(chunk.len());
         held.push(chunk);
         if held.bytes > limit || !fits {
             let beginning = held.join();
             if !must_open(&way.pool.config, &beginning) {
-                let rest = Some(connection);
-                return Ok(Answer { head, held: beginning, rest, bodiless, _reservation: reservation });
+                let (held, rest) = (beginning, Some(Box::new(connection)));
+                return Ok(Answer { head, media, held, rest, bodiless, _reservation: reservation });
             }
             // Streaming an envelope wrapped would hand the client a 200 that may be a failure.
             if beginning.len() > ENVELOPE_MAX || !fits {
@@ -79,7 +90,7 @@ fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
     config.unwrap_envelope && shape::may_be_envelope(beginning)
 }
 
-pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Box<ResponseHeader>, Failure> {
+pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Head, Failure> {
     loop {
         upstream.read_response_header().await.map_err(|_| Failure::Broken)?;
         let head = upstream.response_header().ok_or(Failure::Broken)?;
@@ -88,7 +99,7 @@ pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Box<Response
             return Err(Failure::Broken);
         }
         if !head.status.is_informational() {
-            return Ok(Box::new(head.clone()));
+            return Ok(Head { status: head.status, headers: headers::for_client(&head.headers) });
         }
     }
 }

@@ -5,12 +5,12 @@ use super::answer::Answer;
 use super::attempt::Connection;
 use super::outlet::Outlet;
 use crate::config::Reveal;
-use crate::headers;
+use crate::headers::{self, name};
 use crate::record::Visit;
-use crate::shape;
+use crate::shape::{self, Media};
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) async fn deliver(
         open_envelope(&mut answer);
     }
     let mut outlet = Outlet::open(call, &session.req_header().headers, visit.upstream, &mut answer);
-    let Some(head) = head(call, session, &answer, &outlet, visit) else { return Delivery::UpstreamBroke };
+    let Some(head) = head(call, session, &mut answer, &outlet, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
     let pause_max = call.pool.config.spec.timeouts.idle;
@@ -60,7 +60,7 @@ pub(super) async fn deliver(
 async fn stream(
     call: &Call<'_>,
     session: &mut ServerSession,
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     outlet: &mut Outlet<'_>,
     visit: &mut Visit,
 ) -> Delivery {
@@ -98,19 +98,17 @@ async fn stream(
 pub(super) fn open_envelope(answer: &mut Answer) {
     let Some(opened) = shape::open(&answer.held) else { return };
     let Ok(status) = StatusCode::from_u16(opened.status) else { return };
-    let mut head = ResponseHeader::clone(&answer.head);
-    if head.set_status(status).is_err() {
-        return;
-    }
+    answer.head.status = status;
+    let fields = &mut answer.head.headers;
     for (name, _) in &opened.headers {
-        head.remove_header(name);
+        fields.remove(name);
     }
     for (name, value) in opened.headers {
-        if !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
-            let _ = head.append_header(name, value);
+        if name != header::CONTENT_LENGTH && !headers::is_hop_by_hop(&name) {
+            fields.append(name, value);
         }
     }
-    *answer.head = head;
+    answer.media = Media::of(fields);
     answer.replace_body(opened.body);
 }
 
@@ -118,24 +116,16 @@ pub(super) fn open_envelope(answer: &mut Answer) {
 fn head(
     call: &Call<'_>,
     session: &ServerSession,
-    answer: &Answer,
+    answer: &mut Answer,
     outlet: &Outlet<'_>,
     visit: &Visit,
 ) -> Option<Box<ResponseHeader>> {
-    let came = &answer.head;
-    let mut fields = HeaderMap::with_capacity(came.headers.len() + 6);
-    for (name, value) in headers::end_to_end(&came.headers) {
-        if *name == header::CONTENT_LENGTH && answer.is_whole() && !answer.is_bodiless() {
-            continue;
-        }
-        let name = headers::restored_name(name).unwrap_or_else(|| name.clone());
-        fields.append(name, value.clone());
-    }
+    let mut fields = std::mem::take(&mut answer.head.headers);
     outlet.amend(&mut fields);
     frame(&mut fields, session, answer);
     mark(&mut fields, call, visit)?;
     let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = came.status;
+    parts.status = answer.head.status;
     parts.headers = fields;
     Some(Box::new(ResponseHeader::from(parts)))
 }
@@ -154,8 +144,8 @@ fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
 
 /// What Aorta says about the way the answer came.
 fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
-    fields.insert(HeaderName::from_static("x-request-id"), visit.request_id.clone());
-    fields.insert(HeaderName::from_static("x-aorta-attempts"), HeaderValue::from(visit.attempts));
+    fields.insert(&name::X_REQUEST_ID, visit.request_id.clone());
+    fields.insert(&name::X_AORTA_ATTEMPTS, HeaderValue::from(visit.attempts));
     let upstream = call.pool.config.upstreams.get(visit.upstream)?;
     let shown = match call.pool.config.reveal_upstream {
         Reveal::Off => None,
@@ -163,13 +153,20 @@ fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
         Reveal::Url => Some(&upstream.url),
     };
     if let Some(shown) = shown {
-        fields.insert(HeaderName::from_static("x-aorta-upstream"), HeaderValue::from_str(shown).ok()?);
+        fields.insert(&name::X_AORTA_UPSTREAM, HeaderValue::from_str(shown).ok()?);
     }
-    let timing = format!("aorta;dur={}", millis(visit.elapsed()));
-    fields.insert(HeaderName::from_static("server-timing"), HeaderValue::from_str(&timing).ok()?);
+    fields.insert(&name::SERVER_TIMING, timing(visit.elapsed())?);
     Some(())
 }
 
-fn millis(span: Duration) -> String {
-    format!("{}.{:03}", span.as_millis(), span.subsec_micros() % 1000)
+/// Milliseconds with three decimals (W3C Server Timing).
+fn timing(span: Duration) -> Option<HeaderValue> {
+    let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    let decimals = [micros / 100 % 10, micros / 10 % 10, micros % 10];
+    let mut text = Vec::with_capacity("aorta;dur=99999.999".len());
+    text.extend_from_slice(b"aorta;dur=");
+    text.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+    text.push(b'.');
+    text.extend(decimals.map(|decimal| b'0' + decimal as u8));
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }

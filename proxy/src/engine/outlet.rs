@@ -7,7 +7,6 @@ use super::answer::Answer;
 use crate::buffers::Reservation;
 use crate::compress::{self, Coding, Encoder};
 use crate::links::{Editor, Links, UpstreamSide};
-use crate::shape::Media;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -169,7 +168,7 @@ fn links<'a>(call: &'a Call<'_>, upstream: usize) -> Option<Links<'a>> {
 /// JSON that is whole in meaning: neither a part of a body, nor in a coding.
 fn is_readable(answer: &Answer) -> bool {
     let headers = &answer.head.headers;
-    Media::of(headers).is_judged()
+    answer.media.is_judged()
         && answer.head.status != StatusCode::PARTIAL_CONTENT
         && !headers.contains_key(header::CONTENT_ENCODING)
 }

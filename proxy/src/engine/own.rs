@@ -1,6 +1,6 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
-use super::answer::{Held, read_head};
+use super::answer::{Head, Held, read_head};
 use super::attempt::send;
 use super::connect::connect;
 use super::request::Outgoing;
@@ -10,12 +10,11 @@ use crate::config::Check;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Purpose};
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
 
 /// An answer to a request of the proxy's own.
 pub struct OwnAnswer {
     /// Its head.
-    pub head: Box<ResponseHeader>,
+    pub head: Head,
     /// Its body, or the beginning of one that is too large.
     pub body: Bytes,
     /// That is all of it.
@@ -35,7 +34,7 @@ pub async fn own_request(
     let live = pool.upstreams.get(upstream)?;
     let by = clock::instant(clock::now() + pool.config.spec.timeouts.connect);
     let (mut connection, _) = connect(&proxy.connector, live, Purpose::Own, by).await?;
-    let header = Outgoing::own(&check.path).own_header(config).ok()?;
+    let header = Outgoing::own(&check.path).ok()?.own_header(config).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;
     let head = read_head(&mut connection).await.ok()?;
     let (mut body, mut whole) = (Held::default(), true);

@@ -1,7 +1,7 @@
 //! The request as it goes out: built once from the client's, finished for each upstream.
 
 use crate::config::UpstreamConfig;
-use crate::headers;
+use crate::headers::{self, name};
 use crate::path;
 use crate::trace::Trace;
 use aorta_core::classify::Dialect;
@@ -27,6 +27,8 @@ pub struct Outgoing {
     path: String,
     query: Option<String>,
     strip: String,
+    /// Path and query as they go out, below an upstream's base path.
+    target: String,
     fields: Vec<(HeaderName, HeaderValue)>,
     /// The body that a search by POST has instead of a query.
     form: Option<Bytes>,
@@ -60,29 +62,31 @@ impl Outgoing {
         let mut fields: Vec<_> = headers::for_upstream(&came.headers)
             .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
             // What vendors said of a trace means nothing to another one.
-            .filter(|(name, _)| origin.trace.parent.is_some() || name.as_str() != "tracestate")
+            .filter(|(name, _)| origin.trace.parent.is_some() || *name != name::TRACESTATE)
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         join_cookies(&mut fields);
-        let mut set = |name: &'static str, value: Option<HeaderValue>| {
-            fields.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        let mut set = |name: &HeaderName, value: Option<HeaderValue>| {
+            fields.extend(value.map(|value| (name.clone(), value)));
         };
-        set("x-forwarded-for", headers::forwarded_for(&came.headers, origin.client));
-        set("x-forwarded-proto", Some(HeaderValue::from_static(if origin.tls { "https" } else { "http" })));
-        set("x-forwarded-host", HeaderValue::from_str(origin.host).ok());
+        set(&name::X_FORWARDED_FOR, headers::forwarded_for(&came.headers, origin.client));
+        let scheme = HeaderValue::from_static(if origin.tls { "https" } else { "http" });
+        set(&name::X_FORWARDED_PROTO, Some(scheme));
+        set(&name::X_FORWARDED_HOST, HeaderValue::from_str(origin.host).ok());
         if !strip.is_empty() {
-            set("x-forwarded-prefix", HeaderValue::from_str(strip).ok());
+            set(&name::X_FORWARDED_PREFIX, HeaderValue::from_str(strip).ok());
         }
-        set("x-request-id", Some(origin.request_id.clone()));
-        set("traceparent", Some(origin.trace.header(1)));
+        set(&name::X_REQUEST_ID, Some(origin.request_id.clone()));
+        set(&name::TRACEPARENT, Some(origin.trace.header(1)));
         if origin.judged {
-            set("accept-encoding", Some(HeaderValue::from_static("identity")));
+            set(&header::ACCEPT_ENCODING, Some(HeaderValue::from_static("identity")));
         }
         Self {
             method: came.method.clone(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
             strip: strip.to_owned(),
+            target: String::new(),
             fields,
             form: None,
         }
@@ -95,7 +99,7 @@ impl Outgoing {
     /// # Errors
     /// When the target could leave an upstream's base path, or the head is larger than any upstream takes.
     pub fn fit(&mut self, spec: &PoolSpec, errand: Errand) -> Result<(), Refusal> {
-        let target = path::join("", &self.strip, &self.path, self.query.as_deref());
+        let target = path::target(&self.strip, &self.path, self.query.as_deref());
         let gateway = spec.dialect == Dialect::ApiGateway;
         let is_near = match &target {
             Ok(target) => gateway && target.len() + self.field_bytes(true) > HEAD_NEAR,
@@ -108,6 +112,7 @@ impl Outgoing {
         // What API Gateway counts: the request line and the values ("Amazon API Gateway quotas").
         let counted =
             self.method.as_str().len() + target.len() + " HTTP/1.1 ".len() + self.field_bytes(false);
+        self.target = target;
         if gateway && counted > HEAD_MAX { Err(Refusal::HeaderTooLarge) } else { Ok(()) }
     }
 
@@ -141,19 +146,22 @@ impl Outgoing {
     }
 
     /// A request of the proxy's own.
-    #[must_use]
-    pub fn own(path: &str) -> Self {
+    ///
+    /// # Errors
+    /// When the path could leave an upstream's base path.
+    pub fn own(path: &str) -> Result<Self, Refusal> {
         let accept = HeaderValue::from_static("application/fhir+json, application/json");
         let agent = HeaderValue::from_static("aorta-proxy-check");
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        Self {
+        Ok(Self {
             method: Method::GET,
             path: path.to_owned(),
             query: query.map(str::to_owned),
             strip: String::new(),
+            target: path::target("", path, query)?,
             fields: vec![(header::ACCEPT, accept), (header::USER_AGENT, agent)],
             form: None,
-        }
+        })
     }
 
     /// A read of what this request writes, by the same client.
@@ -175,6 +183,7 @@ impl Outgoing {
             path: self.path.clone(),
             query: self.query.clone(),
             strip: self.strip.clone(),
+            target: self.target.clone(),
             fields,
             form: None,
         }
@@ -203,7 +212,7 @@ impl Outgoing {
         deadline: (Timestamp, Timestamp, Duration),
     ) -> Result<Box<RequestHeader>, Refusal> {
         let mut fields = self.fields_for(upstream);
-        fields.append(HeaderName::from_static("x-request-deadline"), unix_millis(deadline));
+        fields.append(&name::X_REQUEST_DEADLINE, unix_millis(deadline));
         match length {
             BodyLength::None => {}
             BodyLength::Known(bytes) => drop(fields.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes))),
@@ -240,7 +249,7 @@ impl Outgoing {
         upstream: &UpstreamConfig,
         fields: HeaderMap,
     ) -> Result<Box<RequestHeader>, Refusal> {
-        let target = path::join(&upstream.base_path, &self.strip, &self.path, self.query.as_deref())?;
+        let target = path::below(&upstream.base_path, &self.target)?;
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method.clone();
         parts.uri = target.try_into().map_err(|_| Refusal::BadPath)?;
