@@ -30,6 +30,8 @@ use tokio::time::timeout;
 
 /// An idle client connection is kept this long: longer than clients keep theirs, so that they close first.
 const KEEP_ALIVE_SECONDS: u64 = 75;
+/// Pingora's own limit of an idle connection, and its timer for each request: [`Door::read_head`] keeps the time.
+const UNBOUNDED: u64 = 0;
 /// What one HTTP/2 stream may have waiting to be sent: the library's 400 KiB for each of 100 streams would be
 /// 40 MiB for one client that does not read.
 const H2_SEND_BUFFER: usize = 64 * 1024;
@@ -169,7 +171,7 @@ impl HttpServerApp for Door {
         session.set_keepalive(if stopping || !wants_keep_alive(&session) {
             None
         } else {
-            Some(KEEP_ALIVE_SECONDS)
+            Some(UNBOUNDED)
         });
         if !self.proxy.serve(&mut session, &self.limits, self.tls).await {
             close(&mut session).await;

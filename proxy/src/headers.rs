@@ -117,6 +117,14 @@ fn connection_names(headers: &HeaderMap) -> Vec<&str> {
         .collect()
 }
 
+/// A number as the value of a field.
+#[must_use]
+pub fn number(number: u64) -> HeaderValue {
+    let text = itoa::Buffer::new().format(number).to_owned();
+    // Digits are a header value.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+}
+
 /// `X-Forwarded-For`: what came, and the client's own address behind it.
 #[must_use]
 pub fn forwarded_for(headers: &HeaderMap, client: Option<IpAddr>) -> Option<HeaderValue> {

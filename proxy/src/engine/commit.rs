@@ -135,7 +135,7 @@ fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
         return;
     }
     if answer.is_whole() {
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.held.len()));
+        fields.insert(header::CONTENT_LENGTH, headers::number(answer.held.len() as u64));
     } else if !fields.contains_key(header::CONTENT_LENGTH) && session.req_header().version == Version::HTTP_11
     {
         fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -145,7 +145,7 @@ fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
 /// What Aorta says about the way the answer came.
 fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
     fields.insert(&name::X_REQUEST_ID, visit.request_id.clone());
-    fields.insert(&name::X_AORTA_ATTEMPTS, HeaderValue::from(visit.attempts));
+    fields.insert(&name::X_AORTA_ATTEMPTS, headers::number(visit.attempts as u64));
     let upstream = call.pool.config.upstreams.get(visit.upstream)?;
     let shown = match call.pool.config.reveal_upstream {
         Reveal::Off => None,

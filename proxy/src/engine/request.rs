@@ -215,7 +215,7 @@ impl Outgoing {
         fields.append(&name::X_REQUEST_DEADLINE, unix_millis(deadline));
         match length {
             BodyLength::None => {}
-            BodyLength::Known(bytes) => drop(fields.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes))),
+            BodyLength::Known(bytes) => drop(fields.insert(header::CONTENT_LENGTH, headers::number(bytes as u64))),
             BodyLength::Unknown => {
                 fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
@@ -286,5 +286,5 @@ pub enum BodyLength {
 /// The deadline on the wall clock: `(deadline, now, unix time now)`.
 fn unix_millis((deadline, now, unix): (Timestamp, Timestamp, Duration)) -> HeaderValue {
     let at = unix + now.until(deadline);
-    HeaderValue::from(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+    headers::number(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
 }
