@@ -168,11 +168,7 @@ impl HttpServerApp for Door {
         session.set_read_timeout(None);
         let _busy = Counted::new(&self.proxy.in_flight);
         let stopping = *shutdown.borrow() || self.proxy.draining.load(Ordering::Relaxed);
-        session.set_keepalive(if stopping || !wants_keep_alive(&session) {
-            None
-        } else {
-            Some(UNBOUNDED)
-        });
+        session.set_keepalive(if stopping || !wants_keep_alive(&session) { None } else { Some(UNBOUNDED) });
         if !self.proxy.serve(&mut session, &self.limits, self.tls).await {
             close(&mut session).await;
             return None;

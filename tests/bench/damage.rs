@@ -1,6 +1,7 @@
 //! What clients notice when one of two regions fails: requests at a fixed rate, a fault that comes and goes.
 
 mod fault;
+mod promises;
 mod run;
 mod tables;
 
@@ -14,6 +15,11 @@ use serde_json::json;
 const READERS: [Contender; 3] = [Contender::Aorta, Contender::Nginx, Contender::Haproxy];
 const WRITERS: [Contender; 4] =
     [Contender::Aorta, Contender::Nginx, Contender::Haproxy, Contender::HaproxyUnguarded];
+
+const WAITERS: [Contender; 2] = [Contender::Aorta, Contender::AortaHedging];
+const WAIT: Plan = Plan { kind: Kind::Read, requests: 400, fault_from: 100, fault_to: 300 };
+/// Runs of each, because a machine that others use too is late by itself now and then.
+const WAITS: usize = 5;
 
 /// Runs every fault against every proxy, reads and creates, and reports.
 pub(crate) async fn measure(stage: &Stage, quick: bool, report: &mut Report) -> anyhow::Result<()> {
@@ -52,6 +58,26 @@ pub(crate) async fn measure(stage: &Stage, quick: bool, report: &mut Report) -> 
         report.say(&format!("What Aorta's lost requests got instead:\n\n{whys}"))?;
     }
     report.keep("damage", json!({"reads": read, "creates": created}));
+    promises::of_losses(&read, &created).into_iter().for_each(|promise| report.promise(promise));
+    Ok(())
+}
+
+/// The runs in which a client would wait: Aorta with and without hedging, each such fault, and none.
+pub(crate) async fn measure_waits(stage: &Stage, quick: bool, report: &mut Report) -> anyhow::Result<()> {
+    let faults: Vec<Fault> = [Fault::None].into_iter().chain(Fault::WAITING).collect();
+    let rounds = if quick { 1 } else { WAITS };
+    let mut runs = Vec::new();
+    for _ in 0..rounds {
+        runs.extend(all(stage, &WAIT, &WAITERS, &faults, report).await?);
+    }
+    report.say(&format!(
+        "## Waiting\n\nReads while a region does not answer, {} requests a run, beside runs without a fault: answered \
+         later than 100 ms, the median of {rounds} runs and each of them.\n",
+        WAIT.requests
+    ))?;
+    report.say(&tables::waits(&runs))?;
+    promises::of_waits(&runs).into_iter().for_each(|promise| report.promise(promise));
+    report.keep("waits", json!(runs));
     Ok(())
 }
 

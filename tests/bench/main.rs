@@ -53,8 +53,12 @@ struct Flags {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
+    /// Processor time and memory.
     Cost,
+    /// Every fault, every proxy.
     Damage,
+    /// The faults in which a client would wait, with and without hedging.
+    Waits,
 }
 
 /// What the benchmark starts of itself as processes of their own.
@@ -116,12 +120,16 @@ async fn bench(flags: &Flags) -> anyhow::Result<()> {
     peers::own("aorta-gateway-sim")?;
     let stage = Stage::set()?;
     let mut report = Report::begin(&flags.output, &contenders, flags.quick)?;
-    if flags.only != Some(Part::Damage) {
+    let wanted = |part| flags.only.is_none_or(|only| only == part);
+    if wanted(Part::Cost) {
         cost::measure(&stage, flags.quick, &mut report).await?;
         footprint::measure(&stage, &mut report).await?;
     }
-    if flags.only != Some(Part::Cost) {
+    if wanted(Part::Damage) {
         damage::measure(&stage, flags.quick, &mut report).await?;
+    }
+    if wanted(Part::Waits) {
+        damage::measure_waits(&stage, flags.quick, &mut report).await?;
     }
     report.end()
 }

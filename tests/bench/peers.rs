@@ -17,6 +17,8 @@ pub(crate) enum Contender {
     Aorta,
     /// Aorta with an access line for every request.
     AortaLogging,
+    /// Aorta that sends a second read beside a late one.
+    AortaHedging,
     /// NGINX.
     Nginx,
     /// HAProxy, which repeats no POST.
@@ -31,6 +33,7 @@ impl Contender {
         match self {
             Self::Aorta => "Aorta",
             Self::AortaLogging => "Aorta, access log on",
+            Self::AortaHedging => "Aorta, hedging",
             Self::Nginx => "NGINX",
             Self::Haproxy => "HAProxy",
             Self::HaproxyUnguarded => "HAProxy, unguarded",
@@ -41,16 +44,21 @@ impl Contender {
         match self {
             Self::Aorta => "aorta",
             Self::AortaLogging => "aorta-logging",
+            Self::AortaHedging => "aorta-hedging",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::HaproxyUnguarded => "haproxy-unguarded",
         }
     }
 
+    const fn is_aorta(self) -> bool {
+        matches!(self, Self::Aorta | Self::AortaLogging | Self::AortaHedging)
+    }
+
     /// Its program.
     pub(crate) fn program(self) -> anyhow::Result<PathBuf> {
         match self {
-            Self::Aorta | Self::AortaLogging => own("aorta-proxy"),
+            Self::Aorta | Self::AortaLogging | Self::AortaHedging => own("aorta-proxy"),
             Self::Nginx => system("nginx", "nginx-light"),
             Self::Haproxy | Self::HaproxyUnguarded => system("haproxy", "haproxy"),
         }
@@ -58,7 +66,7 @@ impl Contender {
 
     /// What it says about its version, shortened to name and number.
     pub(crate) fn version(self) -> anyhow::Result<String> {
-        let flag = if matches!(self, Self::Aorta | Self::AortaLogging) { "--version" } else { "-v" };
+        let flag = if self.is_aorta() { "--version" } else { "-v" };
         let told = Command::new(self.program()?).arg(flag).output()?;
         let text = [told.stdout, told.stderr].concat();
         let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
@@ -67,8 +75,12 @@ impl Contender {
 
     fn template(self, work: Work) -> &'static str {
         match (self, work) {
-            (Self::Aorta | Self::AortaLogging, Work::Cost { .. }) => include_str!("peers/aorta-cost.yaml"),
-            (Self::Aorta | Self::AortaLogging, Work::Damage) => include_str!("peers/aorta-damage.yaml"),
+            (Self::Aorta | Self::AortaLogging | Self::AortaHedging, Work::Cost { .. }) => {
+                include_str!("peers/aorta-cost.yaml")
+            }
+            (Self::Aorta | Self::AortaLogging | Self::AortaHedging, Work::Damage) => {
+                include_str!("peers/aorta-damage.yaml")
+            }
             (Self::Nginx, Work::Cost { .. }) => include_str!("peers/nginx-cost.conf"),
             (Self::Nginx, Work::Damage) => include_str!("peers/nginx-damage.conf"),
             (Self::Haproxy | Self::HaproxyUnguarded, Work::Cost { .. }) => {
@@ -139,6 +151,7 @@ impl Proxy {
                 ("TLS", &contender.tls(work, &ca)),
                 ("CA", &ca),
                 ("ACCESS", if contender == Contender::AortaLogging { "all" } else { "none" }),
+                ("HEDGE", if contender == Contender::AortaHedging { "true" } else { "false" }),
                 ("THREADS", &std::thread::available_parallelism().map_or(1, usize::from).to_string()),
                 ("DIRECTORY", &directory.display().to_string()),
                 ("POST_GUARD", guard),
@@ -148,9 +161,9 @@ impl Proxy {
         std::fs::write(&file, text)?;
         let file = file.display().to_string();
         let arguments: &[&str] = match contender {
-            Contender::Aorta | Contender::AortaLogging => &["run", "--config", &file],
+            _ if contender.is_aorta() => &["run", "--config", &file],
             Contender::Nginx => &["-c", &file],
-            Contender::Haproxy | Contender::HaproxyUnguarded => &["-db", "-f", &file],
+            _ => &["-db", "-f", &file],
         };
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let mut child =

@@ -1,7 +1,10 @@
 //! What is printed as it comes, and kept in files at the end.
 
+use crate::figures::table;
 use crate::peers::Contender;
 use crate::run_time::load_average;
+use anyhow::ensure;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +14,27 @@ pub(crate) struct Report {
     directory: PathBuf,
     text: String,
     raw: Map<String, Value>,
+    promises: Vec<Promise>,
+}
+
+/// What is promised of Aorta, and what was seen of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Promise {
+    pub(crate) says: &'static str,
+    pub(crate) seen: String,
+    pub(crate) kept: bool,
 }
 
 impl Report {
     /// Begins with the machine and the versions.
     pub(crate) fn begin(directory: &Path, contenders: &[Contender], quick: bool) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let mut report = Self { directory: directory.to_owned(), text: String::new(), raw: Map::new() };
+        let mut report = Self {
+            directory: directory.to_owned(),
+            text: String::new(),
+            raw: Map::new(),
+            promises: Vec::new(),
+        };
         let versions: Vec<String> =
             contenders.iter().map(|contender| contender.version()).collect::<anyhow::Result<_>>()?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -52,15 +69,42 @@ impl Report {
         self.raw.insert(name.to_owned(), value);
     }
 
+    /// Takes a promise into the last table.
+    pub(crate) fn promise(&mut self, promise: Promise) {
+        self.promises.push(promise);
+    }
+
     /// Writes the files.
+    ///
+    /// # Errors
+    /// Also when a promise was broken.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        let promises = std::mem::take(&mut self.promises);
+        if !promises.is_empty() {
+            self.say("## Promises\n")?;
+            self.say(&promised(&promises))?;
+        }
+        self.keep("promises", json!(promises));
         let load = load_average()?;
         self.say(&format!("Load average at the end {load}."))?;
         self.keep("load_average_at_end", json!(load));
         std::fs::write(self.directory.join("report.md"), &self.text)?;
         std::fs::write(self.directory.join("raw.json"), serde_json::to_string_pretty(&self.raw)?)?;
-        self.hint(&format!("kept in {0}/report.md and {0}/raw.json", self.directory.display()))
+        self.hint(&format!("kept in {0}/report.md and {0}/raw.json", self.directory.display()))?;
+        let broken: Vec<&str> =
+            promises.iter().filter(|promise| !promise.kept).map(|promise| promise.says).collect();
+        ensure!(broken.is_empty(), "broken: {}", broken.join("; "));
+        Ok(())
     }
+}
+
+fn promised(promises: &[Promise]) -> String {
+    let mut rows = vec![["promise", "seen", "kept"].map(ToOwned::to_owned).to_vec()];
+    for promise in promises {
+        let kept = if promise.kept { "yes" } else { "**no**" };
+        rows.push(vec![promise.says.to_owned(), promise.seen.clone(), kept.to_owned()]);
+    }
+    table(&rows)
 }
 
 fn cpu_name() -> String {

@@ -215,7 +215,9 @@ impl Outgoing {
         fields.append(&name::X_REQUEST_DEADLINE, unix_millis(deadline));
         match length {
             BodyLength::None => {}
-            BodyLength::Known(bytes) => drop(fields.insert(header::CONTENT_LENGTH, headers::number(bytes as u64))),
+            BodyLength::Known(bytes) => {
+                drop(fields.insert(header::CONTENT_LENGTH, headers::number(bytes as u64)))
+            }
             BodyLength::Unknown => {
                 fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }

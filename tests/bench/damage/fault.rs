@@ -5,6 +5,8 @@ use crate::region::Region;
 /// One way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
+    /// Nothing happens: what the machine does by itself.
+    None,
     /// Its process is killed: connecting is refused.
     Killed,
     /// Its process is stopped: the system accepts, nobody answers.
@@ -36,9 +38,14 @@ impl Fault {
         Self::Ordered("html", 0),
     ];
 
+    /// Those in which a client waits, unless somebody asks elsewhere before the attempt's time is up.
+    pub(super) const WAITING: [Self; 3] =
+        [Self::Frozen, Self::Ordered("hang", 0), Self::Ordered("slow", 2000)];
+
     /// The row's name.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::None => "well",
             Self::Killed => "killed, refuses connections",
             Self::Frozen => "frozen (SIGSTOP)",
             Self::Ordered("disabled", _) => "403, endpoint disabled",
@@ -64,6 +71,7 @@ impl Fault {
     /// Puts it in force.
     pub(super) async fn begin(self, region: &mut Region) -> anyhow::Result<()> {
         match self {
+            Self::None => Ok(()),
             Self::Killed => region.kill().await,
             Self::Frozen => {
                 region.freeze();
@@ -76,6 +84,7 @@ impl Fault {
     /// Ends it.
     pub(super) async fn end(self, region: &mut Region) -> anyhow::Result<()> {
         match self {
+            Self::None => Ok(()),
             Self::Killed => region.restart().await,
             Self::Frozen => {
                 region.thaw();

@@ -1,7 +1,7 @@
 //! The damage runs as tables: a row for each fault, columns for each proxy.
 
 use super::run::Run;
-use crate::figures::table;
+use crate::figures::{median, table};
 use crate::peers::Contender;
 
 /// Lost and late reads.
@@ -39,6 +39,29 @@ pub(super) fn creates(runs: &[Run], contenders: &[Contender]) -> String {
         column("twice", |run| run.twice.to_string()),
     ];
     grid(runs, contenders, &columns)
+}
+
+/// Late reads in the runs in which a client would wait.
+pub(super) fn waits(runs: &[Run]) -> String {
+    let mut kinds: Vec<(&str, &str)> = runs.iter().map(|run| (run.fault, run.contender)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut rows =
+        vec![["the region", "", "> 100 ms", "of each run", "longest, ms"].map(ToOwned::to_owned).to_vec()];
+    for (fault, contender) in kinds {
+        let of = |run: &&Run| run.fault == fault && run.contender == contender;
+        let each: Vec<String> = runs.iter().filter(of).map(|run| run.late.to_string()).collect();
+        let late: Vec<f64> = runs.iter().filter(of).map(|run| run.late as f64).collect();
+        let longest = runs.iter().filter(of).map(|run| run.max_us).max().unwrap_or_default();
+        rows.push(vec![
+            fault.to_owned(),
+            contender.to_owned(),
+            format!("{:.0}", median(&late)),
+            each.join(" "),
+            millis(longest),
+        ]);
+    }
+    table(&rows)
 }
 
 /// What lost requests of one proxy got, fault by fault.
