@@ -1,25 +1,115 @@
-//! The admin listener: liveness, readiness, metrics, the state of the pools. Loopback by default.
+//! The admin port: every route of it, with the right it needs. Liveness, readiness and metrics are for everybody
+//! who can reach it; the rest is for whom [`rights`] lets in.
 //!
 //! A web page in an operator's browser can send requests to loopback too, so the Host must be an address or
 //! `localhost`, and a request that names an Origin is refused.
 
-use crate::clock;
-use crate::explain;
+mod answer;
+mod pools;
+mod probes;
+mod rights;
+mod settings;
+mod upgrade;
+
+use crate::config::access::Right;
 use crate::handover::Program;
-use crate::log_level::{LogLevel, WORDS};
-use crate::metrics;
+use crate::log_level::LogLevel;
 use crate::service::Proxy;
-use crate::snapshot::LivePool;
+use answer::Answer;
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
-use serde_json::{Value, json};
+use rights::{Caller, Credentials};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// Every route; `*` stands for one word of the path.
+static ROUTES: [Route; 10] = [
+    get("/livez", None, Ask::Live),
+    get("/readyz", None, Ask::Ready),
+    get("/metrics", None, Ask::Metrics),
+    get("/api/pools", READ, Ask::Pools),
+    get("/api/explain/pools/*", READ, Ask::Explain),
+    get("/api/explain/pools/*/upstreams/*", READ, Ask::Explain),
+    get("/api/explain/requests/*", READ, Ask::Explain),
+    get("/api/log", READ, Ask::Log),
+    post("/api/log", WRITE, Ask::SetLog),
+    post("/api/upgrade", WRITE, Ask::Upgrade),
+];
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Live,
+    Ready,
+    Metrics,
+    Pools,
+    Explain,
+    Log,
+    SetLog,
+    Upgrade,
+}
+
+/// One way to ask for it.
+#[derive(Debug)]
+struct Route {
+    /// Or HEAD, where it is GET.
+    method: Method,
+    pattern: &'static str,
+    /// None: everybody may.
+    right: Option<Right>,
+    ask: Ask,
+}
+
+const READ: Option<Right> = Some(Right::Read);
+const WRITE: Option<Right> = Some(Right::Write);
+
+const fn get(pattern: &'static str, right: Option<Right>, ask: Ask) -> Route {
+    Route { method: Method::GET, pattern, right, ask }
+}
+
+const fn post(pattern: &'static str, right: Option<Right>, ask: Ask) -> Route {
+    Route { method: Method::POST, pattern, right, ask }
+}
+
+impl Route {
+    /// The words of a path where this pattern has stars; none when it is another path.
+    fn words<'a>(&self, path: &'a str) -> Option<Vec<&'a str>> {
+        let (mut wanted, mut words) = (self.pattern.split('/'), Vec::new());
+        for word in path.split('/') {
+            match wanted.next()? {
+                "*" => words.push(word),
+                same if same == word => {}
+                _ => return None,
+            }
+        }
+        wanted.next().is_none().then_some(words)
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        self.method == *method || self.method == Method::GET && *method == Method::HEAD
+    }
+}
+
+/// One request, let in.
+struct Call<'a> {
+    path: &'a str,
+    #[expect(dead_code, reason = "orders will say on what, and by whom they were given")]
+    words: Vec<&'a str>,
+    #[expect(dead_code, reason = "orders will say on what, and by whom they were given")]
+    caller: Caller,
+    /// None when it broke off or was too large.
+    body: Option<Vec<u8>>,
+}
+
+/// What is posted here is a few words.
+const BODY_MAX: usize = 4096;
+/// It is on its way when its head is.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The admin application.
 pub struct Admin {
@@ -30,11 +120,6 @@ pub struct Admin {
     upgrading: AtomicBool,
 }
 
-/// What is posted here is a word or two.
-const BODY_MAX: usize = 1024;
-/// It is on its way when its head is.
-const BODY_TIME: Duration = Duration::from_secs(5);
-
 impl Admin {
     /// Over this proxy's state.
     #[must_use]
@@ -42,137 +127,54 @@ impl Admin {
         Self { proxy, level, program, upgrading: AtomicBool::new(false) }
     }
 
-    /// Lets a new process take over, and this one end.
-    async fn upgrade(&self) -> Response<Vec<u8>> {
-        if self.proxy.draining.load(Ordering::Relaxed) || self.upgrading.swap(true, Ordering::Relaxed) {
-            return text(StatusCode::CONFLICT, "this process is about to end already\n");
-        }
-        let (program, proxy) = (self.program.clone(), Arc::clone(&self.proxy));
-        let succeeding = tokio::task::spawn_blocking(move || program.succeed(&proxy.life, Vec::new));
-        match succeeding.await.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(process) => {
-                tracing::warn!(process, "another process has taken over");
-                self.proxy.life.replace();
-                json_answer(&json!({ "process": process }))
-            }
-            Err(error) => {
-                self.upgrading.store(false, Ordering::Relaxed);
-                tracing::error!(error, "the upgrade failed");
-                text(StatusCode::BAD_GATEWAY, &format!("{error}\n"))
-            }
+    async fn answer(&self, ask: Ask, call: &Call<'_>) -> Answer {
+        match ask {
+            Ask::Live => answer::text(StatusCode::OK, "alive\n"),
+            Ask::Ready => probes::ready(&self.proxy),
+            Ask::Metrics => probes::metrics(&self.proxy),
+            Ask::Pools => pools::show(&self.proxy),
+            Ask::Explain => pools::explain(&self.proxy, call.path),
+            Ask::Log => settings::log(&self.level),
+            Ask::SetLog => settings::set_log(&self.level, call.body.as_deref()),
+            Ask::Upgrade => self.upgrade().await,
         }
     }
 
-    fn route(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
-        match (method, path) {
-            (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "alive\n"),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
-            (&Method::GET, "/metrics") => self.metrics(),
-            (&Method::GET, "/api/pools") => self.pools(),
-            (&Method::GET, "/api/log") => self.log(),
-            (&Method::GET, _) => self.explain(path),
-            _ => text(StatusCode::METHOD_NOT_ALLOWED, "read only\n"),
-        }
-    }
-
-    fn explain(&self, path: &str) -> Response<Vec<u8>> {
-        let snapshot = self.proxy.snapshot.load();
-        let about = path.strip_prefix("/api/explain/");
-        match about.and_then(|about| explain::answer(&self.proxy, &snapshot, about)) {
-            Some(said) => answer(StatusCode::OK, "application/json", said.to_string().into_bytes()),
-            None => text(StatusCode::NOT_FOUND, "no such page\n"),
-        }
-    }
-
-    fn log(&self) -> Response<Vec<u8>> {
-        let level = json!({ "level": self.level.word() });
-        answer(StatusCode::OK, "application/json", level.to_string().into_bytes())
-    }
-
-    fn set_log(&self, body: Option<&[u8]>) -> Response<Vec<u8>> {
-        let wish = body.and_then(|body| serde_json::from_slice::<Value>(body).ok());
-        let level = wish.as_ref().and_then(|wish| wish["level"].as_str());
-        if !level.is_some_and(|level| self.level.set(level)) {
-            let levels = WORDS.join(", ");
-            let right = format!("send for example {{\"level\": \"debug\"}}; the levels are {levels}\n");
-            return text(StatusCode::BAD_REQUEST, &right);
-        }
-        tracing::warn!(level, "the log level was changed");
-        self.log()
-    }
-
-    fn ready(&self) -> Response<Vec<u8>> {
-        if self.proxy.draining.load(Ordering::Relaxed) {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    /// What to do about a request, or the answer that refuses it.
+    fn admit(&self, session: &ServerSession) -> Result<(&'static Route, Caller), Box<Answer>> {
+        let head = session.req_header();
+        let host = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        if head.headers.contains_key(header::ORIGIN) || !host.is_some_and(is_own) {
+            return Err(Box::new(answer::text(StatusCode::FORBIDDEN, "not from a web page\n")));
         }
         let snapshot = self.proxy.snapshot.load();
-        let unresolved = snapshot
-            .pools
-            .iter()
-            .any(|pool| pool.upstreams.iter().all(|upstream| upstream.addresses().is_empty()));
-        if unresolved {
-            text(StatusCode::SERVICE_UNAVAILABLE, "a pool has no upstream whose name has resolved\n")
-        } else {
-            text(StatusCode::OK, "ready\n")
-        }
+        let caller = rights::judge(&snapshot.admin, &credentials(session, &head.headers));
+        let path = head.uri.path();
+        let here = || ROUTES.iter().filter(|route| route.words(path).is_some());
+        let Some(route) = here().find(|route| route.takes(&head.method)) else {
+            // Who may not look learns nothing, not even what there is to look at.
+            rights::demand(&caller, READ)?;
+            return Err(Box::new(answer::nothing(here().map(|route| &route.method))));
+        };
+        rights::demand(&caller, route.right)?;
+        Ok((route, caller.unwrap_or_else(|_| Caller::nobody())))
     }
-
-    fn metrics(&self) -> Response<Vec<u8>> {
-        let snapshot = self.proxy.snapshot.load();
-        match metrics::expose(&self.proxy, &snapshot) {
-            Ok(body) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-        }
-    }
-
-    fn pools(&self) -> Response<Vec<u8>> {
-        let snapshot = self.proxy.snapshot.load();
-        let pools: Vec<Value> = snapshot.pools.iter().map(|pool| show(pool)).collect();
-        answer(StatusCode::OK, "application/json", json!({ "pools": pools }).to_string().into_bytes())
-    }
-}
-
-fn show(live: &LivePool) -> Value {
-    live.read(|pool| {
-        let upstreams: Vec<Value> = pool
-            .upstreams()
-            .iter()
-            .zip(&live.upstreams)
-            .map(|(core, adapter)| {
-                json!({
-                    "name": core.name(),
-                    "state": core.state(clock::now()),
-                    "in_flight": core.in_flight(),
-                    "addresses": adapter.addresses(),
-                })
-            })
-            .collect();
-        json!({
-            "name": live.name(),
-            "panic": pool.in_panic(),
-            "healthy": pool.healthy(),
-            "retry_budget": pool.budget_balance(),
-            "upstreams": upstreams,
-        })
-    })
 }
 
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let host = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        if head.headers.contains_key(header::ORIGIN) || !host.is_some_and(is_own) {
-            return text(StatusCode::FORBIDDEN, "not from a web page\n");
-        }
-        if (&head.method, head.uri.path()) == (&Method::POST, "/api/log") {
-            let body = timeout(BODY_TIME, body(session)).await.ok().flatten();
-            return self.set_log(body.as_deref());
-        }
-        if (&head.method, head.uri.path()) == (&Method::POST, "/api/upgrade") {
-            return self.upgrade().await;
-        }
-        self.route(&head.method, head.uri.path())
+        let (route, caller) = match self.admit(session) {
+            Ok(admitted) => admitted,
+            Err(refused) => return *refused,
+        };
+        let body = match route.method {
+            Method::POST => timeout(BODY_TIME, body(session)).await.ok().flatten(),
+            _ => Some(Vec::new()),
+        };
+        let path = session.req_header().uri.path();
+        let words = route.words(path).unwrap_or_default();
+        self.answer(route.ask, &Call { path, words, caller, body }).await
     }
 }
 
@@ -188,27 +190,60 @@ async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
     Some(body)
 }
 
+fn credentials<'a>(session: &ServerSession, headers: &'a HeaderMap) -> Credentials<'a> {
+    // Both ends: what a service mesh passes on comes from loopback too, but not to it.
+    let ends = [session.client_addr(), session.server_addr()];
+    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+    let local = ends
+        .iter()
+        .all(|end| end.and_then(|end| end.as_inet()).is_some_and(|address| is_loopback(address.ip())));
+    Credentials { local, shown: headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes) }
+}
+
 /// An address or `localhost`: a name of anybody's domain could have been pointed at loopback.
 fn is_own(authority: &str) -> bool {
     crate::head::host(Some(authority))
         .is_ok_and(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok())
 }
 
-fn json_answer(value: &Value) -> Response<Vec<u8>> {
-    answer(StatusCode::OK, "application/json", value.to_string().into_bytes())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
-    answer(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
-}
+    fn found(method: &Method, path: &str) -> Option<(Ask, Option<Right>, Vec<String>)> {
+        let route = ROUTES.iter().find(|route| route.takes(method) && route.words(path).is_some())?;
+        let words = route.words(path)?.into_iter().map(ToOwned::to_owned).collect();
+        Some((route.ask, route.right, words))
+    }
 
-fn answer(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
-    let length = body.len();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    response
+    #[test]
+    fn what_changes_something_is_posted_and_needs_the_right_to_write() {
+        for route in &ROUTES {
+            let changes = route.method == Method::POST;
+            assert_eq!(changes, route.right == WRITE, "{route:?}");
+            assert!(changes || route.method == Method::GET, "{route:?}");
+        }
+    }
+
+    #[test]
+    fn only_probes_and_metrics_are_for_everybody() {
+        let open: Vec<_> =
+            ROUTES.iter().filter(|route| route.right.is_none()).map(|route| route.pattern).collect();
+        assert_eq!(open, ["/livez", "/readyz", "/metrics"]);
+    }
+
+    #[test]
+    fn a_path_is_taken_word_by_word() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let explain = |asked: &[&str]| Some((Ask::Explain, READ, words(asked)));
+        assert_eq!(found(&Method::GET, "/api/explain/pools/records"), explain(&["records"]));
+        assert_eq!(found(&Method::GET, "/api/explain/pools/a/upstreams/b"), explain(&["a", "b"]));
+        assert_eq!(found(&Method::HEAD, "/livez"), Some((Ask::Live, None, Vec::new())));
+        for strange in
+            ["/livez/", "//livez", "/api", "/api/explain/pools", "/api/explain/pools/a/b", "/metrics/x"]
+        {
+            assert_eq!(found(&Method::GET, strange), None, "{strange}");
+        }
+        assert_eq!(found(&Method::POST, "/metrics"), None);
+    }
 }

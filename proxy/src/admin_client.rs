@@ -1,5 +1,7 @@
 //! What the commands say to the admin port of the running proxy.
 
+use crate::config::Config;
+use crate::config::access::{Right, Secret};
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -10,6 +12,25 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(70);
 /// The whole history of a pool's upstream is far smaller.
 const ANSWER_MAX: u64 = 4 << 20;
+
+/// An admin port, and what opens it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The token; none where whoever is on the machine may.
+    pub token: Option<Secret>,
+}
+
+impl Door {
+    /// That of the proxy which runs with this configuration, with the token that may most.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let tokens = &config.access.tokens;
+        let token = tokens.iter().find(|token| token.right == Right::Write).or_else(|| tokens.first());
+        Self { address: config.admin, token: token.map(|token| token.secret.clone()) }
+    }
+}
 
 /// What the admin port said.
 #[derive(Debug)]
@@ -24,7 +45,7 @@ pub struct Said {
 ///
 /// # Errors
 /// When nobody answers there, or no HTTP.
-pub fn get(admin: SocketAddr, path: &str) -> io::Result<Said> {
+pub fn get(admin: &Door, path: &str) -> io::Result<Said> {
     ask(admin, "GET", path, "")
 }
 
@@ -32,18 +53,22 @@ pub fn get(admin: SocketAddr, path: &str) -> io::Result<Said> {
 ///
 /// # Errors
 /// When nobody answers there, or no HTTP.
-pub fn post(admin: SocketAddr, path: &str, body: &str) -> io::Result<Said> {
+pub fn post(admin: &Door, path: &str, body: &str) -> io::Result<Said> {
     ask(admin, "POST", path, body)
 }
 
-fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<Said> {
-    let address = reachable(admin);
+fn ask(admin: &Door, method: &str, path: &str, body: &str) -> io::Result<Said> {
+    let address = reachable(admin.address);
     let mut stream = TcpStream::connect_timeout(&address, CONNECT_MAX)?;
     stream.set_read_timeout(Some(ANSWER_TIME))?;
     stream.set_write_timeout(Some(CONNECT_MAX))?;
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    write!(stream, "{head}content-length: {length}\r\n\r\n{body}")?;
+    stream.write_all(head.as_bytes())?;
+    if let Some(token) = &admin.token {
+        stream.write_all(&[b"authorization: Bearer ", token.expose(), b"\r\n"].concat())?;
+    }
+    write!(stream, "content-length: {length}\r\n\r\n{body}")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
     parse(&answer)

@@ -1,5 +1,6 @@
 //! The commands.
 
+use crate::admin_client::Door;
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
@@ -149,7 +150,7 @@ fn upgrade(path: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EX_CONFIG));
         }
     };
-    let said = admin_client::post(config.admin, "/api/upgrade", "");
+    let said = admin_client::post(&Door::of(&config), "/api/upgrade", "");
     let said = said.with_context(|| format!("no proxy answers at {}", config.admin))?;
     if said.status != 200 {
         write!(std::io::stderr().lock(), "{}", said.body)?;

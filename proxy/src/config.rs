@@ -5,6 +5,7 @@
 //! ([`problem`]), and secrets were read ([`secrets`]). Every key stands once, in [`keys`]; [`block`] reads by
 //! it, and [`schema()`] is made from it.
 
+pub mod access;
 mod block;
 mod certificates;
 mod keys;
@@ -43,6 +44,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where metrics and the admin API are.
     pub admin: SocketAddr,
+    /// Who may ask there for what.
+    pub access: access::Access,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// Bytes that held answers and replayable bodies of all requests may take together.

@@ -3,6 +3,7 @@
 
 use crate::admission::Places;
 use crate::clock;
+use crate::config::access::Access;
 use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, UpstreamConfig};
 use crate::explain::History;
 use crate::line::Line;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<LivePool>>,
     /// Which requests leave an access line.
     pub access: AccessLog,
+    /// Who may ask the admin port for what.
+    pub admin: Access,
     /// Which configuration it is.
     pub loaded: Loaded,
 }
@@ -59,6 +62,7 @@ impl Snapshot {
             route_settings: config.route_settings,
             pools,
             access: config.log.access,
+            admin: config.access,
             loaded: Loaded { generation: 1, hash: config.hash, unix: clock::unix() },
         }
     }

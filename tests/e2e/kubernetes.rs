@@ -106,6 +106,14 @@ fn probes_ask_the_admin_port_of_the_configuration() {
 }
 
 #[test]
+fn from_outside_a_pod_its_proxy_is_only_probed_and_scraped() {
+    for file in ["gateway/aorta.yaml", "components/sidecar/aorta.yaml"] {
+        let admin = document(file)["admin"].clone();
+        assert_eq!((text(&admin["address"]), text(&admin["remote"])), ("0.0.0.0:9901", "probes"), "{file}");
+    }
+}
+
+#[test]
 fn no_proxy_runs_as_root_or_could_become_it() {
     let [(gateway, _), (sidecar, _)] = proxies();
     let pod = document("gateway/deployment.yaml")["spec"]["template"]["spec"]["securityContext"].clone();

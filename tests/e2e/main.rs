@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod addresses; // several addresses of one upstream: the next one a moment later
 #[cfg(test)]
+mod admin; // who may ask the admin port for what, and what no web page can make it do
+#[cfg(test)]
 mod alerts; // each fires in its trouble, on no good day, and has its runbook
 #[cfg(test)]
 mod balancing; // equal shares in strict turn, shares by weight

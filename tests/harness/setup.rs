@@ -40,6 +40,7 @@ impl Setup {
         let mut setup = Self { pool: pool.into(), ..Self::default() };
         // A test's own clients may still be connected at its end, and have nothing more to send.
         set(&mut setup.top, "shutdown", "{idle: 100ms}");
+        set(&mut setup.top, "admin", "{address: 127.0.0.1:0}");
         for (index, upstream) in upstreams.iter().enumerate() {
             setup.upstreams.push(entry(upstream, &format!("/Server{}", index + 1)));
         }
@@ -104,7 +105,6 @@ impl Setup {
     pub fn yaml(&self) -> String {
         let mut text = String::from("listeners:\n  - address: 127.0.0.1:0\n");
         self.listener.iter().for_each(|(key, value)| line(&mut text, 4, key, value));
-        text.push_str("admin: {address: 127.0.0.1:0}\n");
         self.top.iter().for_each(|(key, value)| line(&mut text, 0, key, value));
         let one_route = "  - {name: ehr, pool: records}";
         let _ = writeln!(text, "routes:\n{}", self.routes.as_deref().unwrap_or(one_route));

@@ -186,6 +186,15 @@ impl<'a> Block<'a> {
         named.iter().map(open).collect()
     }
 
+    /// Where a secret is, as written; none when it is missing.
+    pub(super) fn secret_entry(&self, name: &str) -> Option<(Text<'a>, &'a Node)> {
+        let Some(entry) = self.entry(name) else {
+            self.missing(name, "write `{env: VARIABLE}` or `{file: PATH}`");
+            return None;
+        };
+        Some((Text { at: entry.node.at, path: self.path_of(name), text: "" }, &entry.node))
+    }
+
     /// Header names and what stands there, as written.
     pub(super) fn header_entries(&self, name: &str) -> Vec<(Text<'a>, &'a Node)> {
         let path = self.path_of(name);

@@ -60,6 +60,8 @@ pub(super) enum Kind {
     Headers,
     /// Members of a JSON document by their path, and the values they must have; empty by default.
     Members,
+    /// A secret that must stand, by where it is.
+    Secret,
     /// Header names and their values, each a secret or, where the name promises none, text; empty by default.
     SecretHeaders,
     /// One of these words, or the block instead; the first word is the default.
@@ -91,6 +93,6 @@ impl Key {
     /// It must stand in its block.
     pub(super) const fn required(&self) -> bool {
         let text = matches!(self.kind, Kind::Text { need: Need::Required, .. });
-        text || matches!(self.kind, Kind::Blocks(_) | Kind::NamedBlocks(_))
+        text || matches!(self.kind, Kind::Secret | Kind::Blocks(_) | Kind::NamedBlocks(_))
     }
 }

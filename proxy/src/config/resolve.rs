@@ -1,5 +1,6 @@
 //! What the file means: walks the tree by the table of keys and builds a [`Config`], or reports every mistake.
 
+mod admin;
 mod balance;
 mod check;
 mod hedge;
@@ -27,8 +28,7 @@ use super::{Config, PoolConfig};
 pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<Problem>> {
     let report = Report::default();
     let root = Block::root(node, &table::ROOT, &report);
-    let admin = root.block("admin");
-    let admin = listener::socket(&admin, "address");
+    let (admin, access) = admin::admin(&root.block("admin"), outside);
     let listeners = listener::listeners(&root, admin, outside);
     let log = listener::log(&root.block("log"));
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
@@ -40,6 +40,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
         (Some(admin), problems) if problems.is_empty() => Ok(Config {
             listeners,
             admin,
+            access,
             shutdown,
             buffers_total,
             log,

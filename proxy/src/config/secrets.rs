@@ -1,6 +1,7 @@
 //! Header values that nobody may see: read from a file or the environment, never written in the configuration,
 //! and marked so that no `Debug` shows them.
 
+use super::access::Secret;
 use super::block::{Block, Text, entries, join};
 use super::outside::Outside;
 use super::problem::{Report, quoted};
@@ -44,6 +45,33 @@ pub(super) fn headers(block: &Block<'_>, key: &str, outside: &Outside<'_>) -> Ve
     }
     headers
 }
+
+/// A token at a key, read; none after a mistake.
+pub(super) fn token(block: &Block<'_>, key: &str, outside: &Outside<'_>) -> Option<Secret> {
+    let (written, node) = block.secret_entry(key)?;
+    let secret = match &node.value {
+        Value::Map(_) => secret(&written, node, block.report(), outside)?,
+        Value::Text(_) => {
+            let right = "write `{env: VARIABLE}` or `{file: PATH}`";
+            block.problem(key, "holds a secret in plain sight", right);
+            return None;
+        }
+        other => {
+            block.problem(key, format!("is {}", other.what()), "write `{env: VARIABLE}` or `{file: PATH}`");
+            return None;
+        }
+    };
+    if secret.len() < TOKEN_MIN {
+        let right =
+            format!("put at least {TOKEN_MIN} characters there, for example from `openssl rand -hex 32`");
+        block.problem(key, "is short enough to be guessed", right);
+        return None;
+    }
+    Some(Secret::new(secret.as_bytes()))
+}
+
+/// 64 bits, if they were drawn by lot and written as hexadecimal digits.
+const TOKEN_MIN: usize = 16;
 
 fn value(
     written: &Text<'_>,

@@ -35,6 +35,7 @@ fn pool_with(lines: &str) -> String {
 fn read_in(yaml: &str, base: &Path) -> Result<Config, Problems> {
     parse_as("t.yaml", yaml, base, &|name| match name {
         "KEY" => Some("s3cr3t-value".to_owned()),
+        "TOKEN" => Some("s3cr3t-0123456789".to_owned()),
         "EMPTY" => Some(String::new()),
         "BROKEN" => Some("s3cr3t\nvalue".to_owned()),
         _ => None,

@@ -1,6 +1,6 @@
 //! `aorta-proxy explain`: asks the admin port of the running proxy.
 
-use crate::admin_client;
+use crate::admin_client::{self, Door};
 use crate::config::Config;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -47,11 +47,11 @@ pub fn ask(config: &Config, about: &About) -> io::Result<Option<Value>> {
     if !about.is_plain() {
         return Ok(None);
     }
-    let said = admin_client::get(config.admin, &about.path())?;
+    let said = admin_client::get(&Door::of(config), &about.path())?;
     match said.status {
         200 => serde_json::from_str(&said.body).map(Some).map_err(io::Error::from),
         404 => Ok(None),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the admin port refused to explain")),
+        _ => Err(io::Error::new(io::ErrorKind::PermissionDenied, said.body.trim_end().to_owned())),
     }
 }
 

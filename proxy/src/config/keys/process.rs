@@ -1,7 +1,35 @@
 //! The keys that concern the process as a whole: its end, its memory, what it tells.
 
-use super::table::{GIB, MIB, duration, restart, secs, size, text};
+use super::table::{GIB, MIB, duration, live, required, restart, secs, size, text};
 use super::{Key, Kind};
+
+pub(super) static ADMIN: [Key; 3] = [
+    restart(
+        "address",
+        text("127.0.0.1:9901", "127.0.0.1:9901"),
+        "Where the admin port is. One that other machines reach wants `tokens`, or `remote: probes`.",
+    ),
+    live(
+        "remote",
+        Kind::Choice { words: &["all", "probes"], default: "all" },
+        "What other machines may ask: all that their token allows, or only /livez, /readyz and /metrics, as everybody may.",
+    ),
+    live(
+        "tokens",
+        Kind::OptionalBlocks(&TOKEN),
+        "Who may ask for more than those. Absent: whoever is on this machine; else everybody needs one.",
+    ),
+];
+
+static TOKEN: [Key; 3] = [
+    live("name", required("on-call"), "Who bears it: it stands beside what was ordered with it."),
+    live(
+        "right",
+        Kind::Choice { words: &["read", "write"], default: "read" },
+        "To look only, or to give orders too.",
+    ),
+    live("secret", Kind::Secret, "The token, at least 16 characters; sent as `Authorization: Bearer`."),
+];
 
 pub(super) static SHUTDOWN: [Key; 3] = [
     restart(

@@ -4,7 +4,7 @@
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
-use super::process::{BUFFERS, LOG, SHUTDOWN, TRACES};
+use super::process::{ADMIN, BUFFERS, LOG, SHUTDOWN, TRACES};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-const fn live(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn live(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, change: Change::Live, doc }
 }
 
@@ -29,7 +29,7 @@ pub(super) const fn restart(name: &'static str, kind: Kind, doc: &'static str) -
     Key { name, kind, change: Change::Restart, doc }
 }
 
-const fn required(like: &'static str) -> Kind {
+pub(super) const fn required(like: &'static str) -> Kind {
     Kind::Text { need: Need::Required, like }
 }
 
@@ -96,12 +96,6 @@ static LIMITS: [Key; 6] = [
     restart("connections", count(10_000, 1, 1_000_000), "Connections open at once."),
     restart("connections_per_client", count(256, 1, 1_000_000), "Of them from one address."),
 ];
-
-static ADMIN: [Key; 1] = [restart(
-    "address",
-    text("127.0.0.1:9901", "127.0.0.1:9901"),
-    "Keep it on a private address: it has no login.",
-)];
 
 static ROUTE: [Key; 4] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),

@@ -1,6 +1,7 @@
 //! What must fit together: names, addresses, routes, pools, buffers.
 
 use super::{GOOD, check, good, pool_with};
+use crate::config::access::Right;
 use aorta_core::check::ActiveHealth;
 
 #[test]
@@ -210,4 +211,43 @@ fn hedging_is_off_unless_asked_for_and_waits_for_what_is_written() {
     let on = policy("    hedge: {enabled: true, after: 200ms, after_min: 5ms, budget_percent: 10}\n");
     assert_eq!((on.enabled, on.after), (true, HedgeAfter::Fixed(Duration::from_millis(200))));
     assert_eq!((on.after_min, on.budget.get()), (Duration::from_millis(5), 0.1));
+}
+
+#[test]
+fn an_admin_port_that_others_reach_wants_tokens_or_only_probes() {
+    let with = |admin: &str| format!("admin: {admin}\n{GOOD}");
+    let open = "1:18: admin.address: 0.0.0.0:9901 is open to other machines, and nobody needs a token; \
+                list `tokens`, write `remote: probes` if others only probe and scrape it, or `address: 127.0.0.1:9901`";
+    check(&with("{address: 0.0.0.0:9901}"), &[open]);
+    check(&with("{address: 0.0.0.0:9901, remote: probes}"), &[]);
+    check(&with("{address: 0.0.0.0:9901, tokens: [{name: ops, secret: {env: TOKEN}}]}"), &[]);
+    check(&with("{address: \"[::1]:9901\"}"), &[]);
+}
+
+#[test]
+fn a_token_has_a_name_of_its_own_and_cannot_be_guessed() {
+    let with = |tokens: &str| format!("admin: {{tokens: [{tokens}]}}\n{GOOD}");
+    let good = "{name: ops, right: write, secret: {env: TOKEN}}";
+    let access = super::good(&with(good)).access;
+    assert_eq!((access.tokens[0].name.as_str(), access.tokens[0].right), ("ops", Right::Write));
+    assert!(access.tokens[0].secret.is(b"s3cr3t-0123456789"));
+    assert!(!format!("{access:?}").contains("s3cr3t"), "{access:?}");
+    check(
+        &with("{name: ops, secret: {env: KEY}}, {name: a b, secret: no-secret-at-all}, {name: c}"),
+        &[
+            "1:30: admin.tokens[0].secret: is short enough to be guessed; \
+             put at least 16 characters there, for example from `openssl rand -hex 32`",
+            "1:58: admin.tokens[1].name: `a b` is no name; \
+             write up to 64 letters, digits, `-`, `_` or `.`, a letter or digit first",
+            "1:71: admin.tokens[1].secret: holds a secret in plain sight; write `{env: VARIABLE}` or `{file: PATH}`",
+            "1:91: admin.tokens[2].secret: is missing; write `{env: VARIABLE}` or `{file: PATH}`",
+        ],
+    );
+    check(
+        &with(&format!("{good}, {good}, {{name: loopback, secret: {{env: TOKEN}}}}")),
+        &[
+            "1:74: admin.tokens[1].name: `ops` is taken in line 1; give each its own name",
+            "1:123: admin.tokens[2].name: `loopback` is what the proxy calls who needs no token; write another name",
+        ],
+    );
 }
