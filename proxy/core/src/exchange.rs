@@ -15,6 +15,7 @@
 //! may go out ([`Exchange::hedge`]); one whose upstream is ejected may leave it ([`Exchange::leave`]).
 
 mod beside;
+mod drilled;
 mod failure;
 mod plan;
 mod straggler;
@@ -24,6 +25,7 @@ pub use plan::{Attempt, Terms};
 pub use straggler::{Came, Late, Straggler};
 
 use crate::classify::{self, AnswerFacts, Class, Repeat};
+use crate::drill::Met;
 use crate::fhir_safety::Safety;
 use crate::pool::{Choice, Outcome, Pool, Rule};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
@@ -60,7 +62,9 @@ enum Phase {
 #[derive(Debug)]
 pub struct Exchange {
     terms: Terms,
+    opened: Timestamp,
     deadline: Timestamp,
+    met: Met,
     phase: Phase,
     attempts: Attempts,
     /// The first upstream that may have carried it out.
@@ -79,6 +83,8 @@ impl Exchange {
         let own = now + pool.spec().timeouts.request;
         Self {
             terms,
+            opened: now,
+            met: Met::Nothing,
             deadline: terms.deadline.map_or(own, |asked| asked.min(own)),
             phase: Phase::Choosing,
             attempts: Attempts::default(),
@@ -105,6 +111,7 @@ impl Exchange {
             let untried = self.attempts.is_empty();
             return Err(self.refuse(if untried { Refusal::DeadlinePassed } else { Refusal::TimedOut }));
         }
+        self.draw(pool, now, rng);
         let choice = match self.phase {
             Phase::Choosing => pool.choose(self.wish(pool), now, rng),
             _ => None,
@@ -114,7 +121,8 @@ impl Exchange {
             Some(_) => Refusal::PageGone,
             None => Refusal::NoUpstream,
         };
-        let Some(choice) = choice else { return Err(self.refuse(nobody)) };
+        let Some(mut choice) = choice else { return Err(self.refuse(nobody)) };
+        self.meet(pool, &mut choice, now);
         let paid = std::mem::take(&mut self.next_is_paid);
         let out = self.goes_out(choice, paid, false, now);
         self.phase = Phase::Attempting(out);
@@ -171,6 +179,7 @@ impl Exchange {
         }
         // The last attempt forwards what the upstream said, unless what it said is a lie or not for clients.
         match class {
+            _ if self.fault(number).is_some() => Verdict::Refuse(self.refuse(Refusal::Unreachable)),
             Class::LambdaFailed => Verdict::Refuse(self.refuse(Refusal::BadAnswer)),
             Class::RouteMissing => Verdict::Refuse(self.refuse(Refusal::UnknownAtGateway)),
             _ => self.forward(),
@@ -242,7 +251,9 @@ impl Exchange {
             Phase::Ended(end) => end,
             _ => End::Abandoned,
         };
-        Receipt { end, attempts: self.attempts, denial: self.denial }
+        let receipt = Receipt { end, attempts: self.attempts, denial: self.denial };
+        drilled::book((self.met, self.opened), &receipt, pool, now, rng);
+        receipt
     }
 
     fn stream(&mut self, pool: &mut Pool, number: usize, now: Timestamp) -> Verdict {
@@ -287,7 +298,7 @@ impl Exchange {
         let taught = if self.was_cut_short(pool, number, class, now) { Class::ClientFault } else { class };
         pool.settle(choice, self.outcome(taught, retry_after), now, rng);
         self.attempts.end(number, class, now);
-        if class.repeat() == Repeat::SafeOrIdempotent {
+        if self.as_sent(number, class).repeat() == Repeat::SafeOrIdempotent {
             self.carried_out.get_or_insert(choice.upstream);
         }
         true
@@ -341,6 +352,7 @@ impl Exchange {
         now: Timestamp,
         rng: &mut Rng,
     ) -> Option<Verdict> {
+        let class = self.as_sent(number, class);
         let policy = pool.spec().retry;
         let others = match self.terms.page {
             Some(maker) => pool.has_untried_page(self.attempts.upstreams(), maker),
@@ -361,9 +373,11 @@ impl Exchange {
             deadline: self.deadline,
         };
         let left_freely = |last: &AttemptRecord| pool.is_left_freely(last.upstream, last.started);
-        let free = class == Class::Unsent || self.attempts.get(number).is_some_and(left_freely);
+        let paid = self.is_paid(number);
+        let free = !paid && (class == Class::Unsent || self.attempts.get(number).is_some_and(left_freely));
+        let covered = |pool: &mut Pool| free || paid || pool.budget().withdraw(now);
         let verdict = retry::allowed(&policy, &facts)
-            .and_then(|()| if free || pool.budget().withdraw(now) { Ok(()) } else { Err(Denial::Budget) });
+            .and_then(|()| if covered(pool) { Ok(()) } else { Err(Denial::Budget) });
         match verdict {
             Ok(()) => {
                 let is_one_move = class.repeat() == Repeat::AnyOnce;

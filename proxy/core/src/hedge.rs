@@ -8,7 +8,7 @@
 
 mod tail;
 
-pub(crate) use tail::Tail;
+pub(crate) use tail::{BUCKETS as TAIL_BUCKETS, Tail, bucket as tail_bucket, upper_edge as tail_edge};
 
 use crate::bounds::Ratio;
 use crate::retry::budget::BudgetSpec;

@@ -16,7 +16,8 @@
 //! 7. [`retry`]: whether the request may be tried again, and when; [`hedge`]: when a second try goes out beside
 //!    a late first one.
 //! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
-//! 9. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
+//! 9. [`drill`]: a fault made on purpose; [`memory`]: what outlives the process.
+//! 10. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
 
 pub mod admission;
 mod affinity;
@@ -26,9 +27,11 @@ pub mod bounds;
 pub mod check;
 pub mod chronicle;
 pub mod classify;
+pub mod drill;
 pub mod exchange;
 pub mod fhir_safety;
 pub mod hedge;
+pub mod memory;
 pub mod outlier;
 mod pace;
 pub mod pool;

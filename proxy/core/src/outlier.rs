@@ -128,6 +128,12 @@ impl EjectReason {
         }
     }
 
+    /// The reason of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// Whether a check of the proxy's own meets the same: a check that passes says that this is over. It says
     /// nothing about the application's failures, nor about its pace, nor about an operator's will.
     #[must_use]

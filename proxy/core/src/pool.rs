@@ -5,6 +5,8 @@
 
 mod checks;
 mod choose;
+mod drill;
+mod memory;
 mod pace;
 mod page;
 mod rules;
@@ -20,6 +22,7 @@ use crate::affinity::WriteAffinity;
 use crate::balance::{BalancePolicy, Balancer};
 use crate::check::ActiveHealth;
 use crate::classify::Dialect;
+use crate::drill::{Drill, DrillEnd, Ledger};
 use crate::hedge::{self, HedgePolicy, Tail};
 use crate::outlier::{EjectReason, PassiveHealth};
 use crate::retry::RetryPolicy;
@@ -139,6 +142,18 @@ pub enum PoolEvent {
         /// Which.
         upstream: usize,
     },
+    /// A drill is under way.
+    DrillBegan {
+        /// Of which.
+        upstream: usize,
+    },
+    /// A drill is over.
+    DrillEnded {
+        /// Of which.
+        upstream: usize,
+        /// Why.
+        end: DrillEnd,
+    },
     /// The pool entered or left panic: nobody is healthy, so everybody is eligible.
     Panic {
         /// Entered.
@@ -161,6 +176,11 @@ pub struct Pool {
     panic: bool,
     /// Upstreams that are not healthy: while there are none, no choice looks for one.
     unwell: usize,
+    /// What clients felt while there was no drill.
+    ledger: Ledger,
+    drill: Option<Box<Drill>>,
+    /// How many drills there were.
+    drills: u32,
     events: Vec<PoolEvent>,
 }
 
@@ -187,6 +207,9 @@ impl Pool {
             affinity: WriteAffinity::new(spec.write_affinity),
             panic: false,
             unwell: 0,
+            ledger: Ledger::default(),
+            drill: None,
+            drills: 0,
             events: Vec::new(),
             upstreams,
             spec,

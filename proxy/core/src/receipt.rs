@@ -24,6 +24,8 @@ pub struct AttemptRecord {
     pub paid: bool,
     /// It went out beside a late one.
     pub hedge: bool,
+    /// It met a fault that a drill made.
+    pub drilled: bool,
 }
 
 impl AttemptRecord {

@@ -27,6 +27,7 @@ mod world;
 
 use crate::check::CheckResult;
 use crate::classify::Class;
+use crate::drill::DrillPlan;
 use crate::exchange::{Attempt, Late};
 use crate::pool::{Pool, PoolEvent};
 use crate::receipt::Receipt;
@@ -103,6 +104,8 @@ pub enum What<'a> {
         /// How often upstreams ran the request.
         executions: u32,
     },
+    /// A drill began, or somebody looked whether it must end.
+    Drill,
     /// The pool had something to tell.
     Told {
         /// What.
@@ -129,4 +132,14 @@ pub enum What<'a> {
 /// The watcher sees every step; the same scenario and seed give the same steps.
 pub fn run(scenario: &Scenario, seed: u64, watch: &mut dyn FnMut(&Step<'_>)) -> Report {
     world::World::new(scenario, seed, watch).run()
+}
+
+/// The same with a drill, asked for at this moment; no check of the proxy's own meets it.
+pub fn run_drill(
+    scenario: &Scenario,
+    (at, plan): (Timestamp, DrillPlan),
+    seed: u64,
+    watch: &mut dyn FnMut(&Step<'_>),
+) -> Report {
+    world::World::new(scenario, seed, watch).with_drill(at, plan).run()
 }

@@ -75,6 +75,17 @@ impl Health {
         }
     }
 
+    /// What put it in question.
+    #[must_use]
+    pub const fn reason(self) -> Option<EjectReason> {
+        match self {
+            Self::Healthy => None,
+            Self::Degraded { reason, .. } | Self::Ejected { reason, .. } | Self::Probing { reason, .. } => {
+                Some(reason)
+            }
+        }
+    }
+
     /// In rotation: asked without need.
     #[must_use]
     pub const fn in_rotation(self) -> bool {
@@ -275,11 +286,16 @@ impl Upstream {
 
     /// Old ejections are forgiven one by one while the upstream stays healthy.
     pub(crate) fn forgive(&mut self, every: Duration, now: Timestamp) {
+        self.ejections = self.ejections_left(every, now);
+    }
+
+    /// Ejections that are not forgiven by now.
+    pub(crate) fn ejections_left(&self, every: Duration, now: Timestamp) -> u32 {
         if self.health != Health::Healthy || every.is_zero() {
-            return;
+            return self.ejections;
         }
         let quiet = now.since(self.changed).as_micros() / every.as_micros();
-        self.ejections = self.ejections.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX));
+        self.ejections.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX))
     }
 
     /// Its weight in hundredths, so that every strength is a whole number and never zero.

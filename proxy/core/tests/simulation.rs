@@ -10,6 +10,8 @@ mod checks;
 mod directed;
 #[path = "simulation/domain_laws.rs"]
 mod domain_laws;
+#[path = "simulation/drills.rs"]
+mod drills;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 #[path = "simulation/lateness.rs"]

@@ -2,6 +2,7 @@
 
 use super::{Exchange, Out};
 use crate::classify::Class;
+use crate::drill::Fault;
 use crate::fhir_safety::Safety;
 use crate::pool::{Choice, Pool, Wish};
 use crate::receipt::AttemptRecord;
@@ -40,6 +41,8 @@ pub struct Attempt {
     pub connect: Duration,
     /// It borrows the request to find out whether an ejected upstream is back.
     pub probe: bool,
+    /// A drill wants this done to it, before anything is sent.
+    pub fault: Option<Fault>,
     /// If no answer has come by then, [`Exchange::hedge`] is to be asked; none: it never is.
     ///
     /// [`Exchange::hedge`]: super::Exchange::hedge
@@ -60,6 +63,7 @@ impl Exchange {
             inside: self.inside(pool),
             reader: reads.then_some(self.terms.client),
             page: self.terms.page,
+            avoid: self.avoids(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Exchange {
             ended: now,
             paid,
             hedge,
+            drilled: self.fault(self.attempts.len() + 1).is_some(),
         });
         Out { number: self.attempts.len(), choice }
     }
@@ -85,6 +90,7 @@ impl Exchange {
             request_deadline: self.deadline,
             connect: timeouts.connect,
             probe: out.choice.is_probe(),
+            fault: self.fault(out.number),
             hedge_at,
             may_leave: self.may_leave(),
         }

@@ -1,4 +1,5 @@
 mod domains;
+mod drilled;
 mod endings;
 mod hedging;
 mod leaving;

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// is on the safe side: a little less than one in twenty is hedged, so the budget is full when it is needed.
 const STEPS_LOG2: u32 = 2;
 /// From a microsecond to two minutes.
-const BUCKETS: usize = 28 << STEPS_LOG2;
+pub(crate) const BUCKETS: usize = 28 << STEPS_LOG2;
 /// So many answers are remembered with their whole weight; then all count half.
 const REMEMBERED: u32 = 1024;
 /// Of fewer answers the 95th percentile is their maximum, and says nothing.
@@ -63,7 +63,8 @@ impl Tail {
     }
 }
 
-fn bucket(took: Duration) -> usize {
+/// The bucket of what took this long.
+pub(crate) fn bucket(took: Duration) -> usize {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1 << STEPS_LOG2);
     let octave = micros.ilog2();
     let step = (micros >> (octave - STEPS_LOG2)) & ((1 << STEPS_LOG2) - 1);
@@ -71,7 +72,8 @@ fn bucket(took: Duration) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS - 1)
 }
 
-fn upper_edge(bucket: usize) -> Duration {
+/// What lies in this bucket took less than that.
+pub(crate) fn upper_edge(bucket: usize) -> Duration {
     let (octave, step) = (bucket >> STEPS_LOG2, bucket & ((1 << STEPS_LOG2) - 1));
     let steps = (1_u64 << STEPS_LOG2) + step as u64 + 1;
     Duration::from_micros((steps << octave) >> STEPS_LOG2)

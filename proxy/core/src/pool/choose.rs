@@ -22,6 +22,8 @@ pub struct Wish<'a> {
     pub reader: Option<u64>,
     /// It follows a link that this upstream made: nobody else need know the page.
     pub page: Option<usize>,
+    /// It keeps away from this upstream while another one that is willing stands in rotation.
+    pub avoid: Option<usize>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -70,6 +72,8 @@ pub struct Choice {
     pub(super) paced: bool,
     /// It was far too slow; when it was made.
     pub(super) slow_since: Option<Timestamp>,
+    /// A drill's fault is done to it: what came of it is not the upstream's own.
+    pub(super) drilled: bool,
     /// What it takes tells what reads of the pool usually take.
     is_usual: bool,
 }
@@ -99,7 +103,16 @@ impl Pool {
             *busy = self.spec.keeps(Rule::OneProbe);
         }
         let (since, paced, is_usual) = (Some(now), wish.may_probe, wish.reader.is_some());
-        Some(Choice { upstream, tier, epoch: held.epoch, since, paced, slow_since: None, is_usual })
+        Some(Choice {
+            upstream,
+            tier,
+            epoch: held.epoch,
+            since,
+            paced,
+            slow_since: None,
+            drilled: false,
+            is_usual,
+        })
     }
 
     /// Chooses an upstream for a second attempt beside one that is out: only one in rotation that was not tried
@@ -115,7 +128,8 @@ impl Pool {
             move |index: usize, held: &Upstream| {
                 let willing = now >= held.skip_until && !held.is_being_verified(now) && held.is_in(home);
                 let room = held.health.in_rotation() && held.has_room();
-                willing && room && knows(index, held) && !wish.tried.contains(&index)
+                let may = Some(index) != wish.avoid && !wish.tried.contains(&index);
+                willing && room && knows(index, held) && may
             }
         };
         let upstream = self.pick(&mut about, fit(home)).or_else(|| self.pick(&mut about, fit(None)))?;
@@ -123,7 +137,8 @@ impl Pool {
         held.in_flight += 1;
         let (tier, epoch, since) = (Tier::Rotation, held.epoch, Some(now));
         // Beside a late one it says nothing about the usual.
-        Some(Choice { upstream, tier, epoch, since, paced: true, slow_since: None, is_usual: false })
+        let (paced, slow_since) = (true, None);
+        Some(Choice { upstream, tier, epoch, since, paced, slow_since, drilled: false, is_usual: false })
     }
 
     /// A request that waits for this choice had better go elsewhere: the upstream was put out of rotation since,
@@ -203,8 +218,9 @@ impl Pool {
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.
         for home in [home, None].into_iter().skip(usize::from(home.is_none())) {
-            let first =
-                |index: usize, held: &Upstream| open(index, held) && willing(held) && held.is_in(home);
+            let first = |index: usize, held: &Upstream| {
+                Some(index) != wish.avoid && open(index, held) && willing(held) && held.is_in(home)
+            };
             if self.panic
                 // Whom to prefer is a question among the healthy: here everybody is eligible.
                 && let Some(index) = self.pick_any(&mut about, first)
@@ -220,6 +236,11 @@ impl Pool {
             if let Some(index) = self.pick(&mut about, |index, held| rotation(held) && first(index, held)) {
                 return Some((index, Tier::Rotation));
             }
+        }
+        if let Some(index) = wish.avoid.filter(|&index| {
+            self.upstreams.get(index).is_some_and(|held| rotation(held) && willing(held) && open(index, held))
+        }) {
+            return Some((index, Tier::Rotation));
         }
         if let Some(index) = self.pick(&mut about, |index, held| rotation(held) && open(index, held)) {
             return Some((index, Tier::Throttled));

@@ -55,10 +55,11 @@ impl Pool {
         });
         self.heed_throttle(choice, outcome, now);
         self.heed_write(choice, outcome, now);
+        let evidence = outcome.class.evidence();
+        self.drill_sees(choice.upstream, choice.drilled, evidence);
         if !current {
             return;
         }
-        let evidence = outcome.class.evidence();
         if evidence == Evidence::Success {
             self.time(choice, now);
         } else if self.spec.balance == BalancePolicy::PeakEwma
@@ -239,6 +240,7 @@ impl Pool {
             let held = &mut self.upstreams[upstream];
             held.enter(Health::Degraded { reason, successes: 0 }, now);
             self.events.push(PoolEvent::EjectionPrevented { upstream, guard });
+            self.drill_condemns(upstream, false, now);
         } else {
             let policy = &self.spec.passive_health;
             let held = &mut self.upstreams[upstream];
@@ -254,8 +256,10 @@ impl Pool {
             let until = now + length;
             held.enter(Health::Ejected { reason, until, successes: 0 }, now);
             self.events.push(PoolEvent::Ejected { upstream, reason, until, enforced: true });
+            self.drill_condemns(upstream, true, now);
         }
         self.review_panic();
+        self.review_drill(now, rng);
     }
 
     /// What forbids taking this upstream out of rotation.

@@ -1,5 +1,7 @@
 mod checks;
+mod drill;
 mod ejection;
+mod memory;
 mod pace;
 mod page;
 mod priority;
@@ -18,7 +20,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 const READ: Wish<'static> =
-    Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None, page: None };
+    Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None, page: None, avoid: None };
 const WRITE: Wish<'static> = Wish { may_probe: false, ..READ };
 
 const fn seconds(seconds: u64) -> Duration {

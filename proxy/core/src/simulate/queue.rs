@@ -21,6 +21,8 @@ pub(super) enum Due {
     Silence { id: u64, number: usize },
     /// A streamed answer ends.
     StreamEnd { id: u64, breaks: bool },
+    /// A drill begins, or is looked at.
+    Drill,
     /// A client loses patience.
     Departure { id: u64 },
     /// The check that verifies a denial comes back.

@@ -3,6 +3,7 @@
 use super::What;
 use super::scenario::{Request, Scenario};
 use super::timeline::Timeline;
+use crate::drill::{DrillRefusal, Drilled};
 use crate::fhir_safety::Safety;
 use crate::outlier::EjectReason;
 use crate::pool::{Guard, Pool, PoolEvent};
@@ -45,6 +46,10 @@ pub struct Report {
     pub prevented: Vec<(Timestamp, usize, Guard)>,
     /// Who was readmitted, and when.
     pub readmissions: Vec<(Timestamp, usize)>,
+    /// What came of the drill, if there was one.
+    pub drilled: Option<Drilled>,
+    /// Why there was none although one was asked for.
+    pub drill_refused: Option<DrillRefusal>,
     /// What half of the served requests took at most.
     pub p50: Duration,
     /// What all but one in a hundred of them took at most.
@@ -108,6 +113,7 @@ impl Report {
                 self.close(at, request, receipt);
             }
             What::Told { event } => self.told(at, *event),
+            What::Drill => {}
             What::Verified { upstream, .. } | What::Checked { upstream, .. } => self.mark(*upstream as u64),
         }
     }
@@ -125,7 +131,11 @@ impl Report {
             }
             PoolEvent::EjectionPrevented { upstream, guard } => self.prevented.push((at, upstream, guard)),
             PoolEvent::Readmitted { upstream } => self.readmissions.push((at, upstream)),
-            PoolEvent::ProbingStarted { .. } | PoolEvent::VerifyWanted { .. } | PoolEvent::Panic { .. } => {}
+            PoolEvent::ProbingStarted { .. }
+            | PoolEvent::VerifyWanted { .. }
+            | PoolEvent::DrillBegan { .. }
+            | PoolEvent::DrillEnded { .. }
+            | PoolEvent::Panic { .. } => {}
         }
     }
 

@@ -184,12 +184,12 @@ impl Weather {
             Self::GatewayTimeout => {
                 Effect { runs: Runs::Perhaps, ..Effect::gateway(504, E::Internal, BodyFacts::Json) }
             }
-            Self::AppError => Effect::answer(status(500, BodyFacts::Json), Runs::Perhaps),
-            Self::AppUnavailable => Effect::answer(status(503, BodyFacts::Json), Runs::Perhaps),
-            Self::AppThrottled => Effect::answer(status(429, BodyFacts::Json), Runs::Perhaps),
-            Self::LambdaError => Effect::answer(status(200, BodyFacts::LambdaError), Runs::Perhaps),
-            Self::Envelope => Effect::answer(status(200, BodyFacts::Envelope { status: 500 }), Runs::Perhaps),
-            Self::Garbled => Effect::answer(status(200, BodyFacts::Html), Runs::Perhaps),
+            Self::AppError => Effect::answer(of(500, BodyFacts::Json), Runs::Perhaps),
+            Self::AppUnavailable => Effect::answer(of(503, BodyFacts::Json), Runs::Perhaps),
+            Self::AppThrottled => Effect::answer(of(429, BodyFacts::Json), Runs::Perhaps),
+            Self::LambdaError => Effect::answer(of(200, BodyFacts::LambdaError), Runs::Perhaps),
+            Self::Envelope => Effect::answer(of(200, BodyFacts::Envelope { status: 500 }), Runs::Perhaps),
+            Self::Garbled => Effect::answer(of(200, BodyFacts::Html), Runs::Perhaps),
         }
     }
 }
@@ -230,7 +230,7 @@ pub(super) enum Runs {
 }
 
 impl Effect {
-    const fn answer(facts: AnswerFacts, runs: Runs) -> Self {
+    pub(super) const fn answer(facts: AnswerFacts, runs: Runs) -> Self {
         Self { comes: Comes::Answer(facts), pace: Pace::Usual, runs }
     }
 
@@ -239,13 +239,18 @@ impl Effect {
     }
 
     const fn gateway(code: u16, error_type: GatewayErrorType, body: BodyFacts) -> Self {
-        let facts = AnswerFacts { error_type: Some(error_type), ..status(code, body) };
+        let facts = AnswerFacts { error_type: Some(error_type), ..of(code, body) };
         Self::answer(facts, Runs::Never)
     }
 }
 
-pub(super) const FINE: AnswerFacts = AnswerFacts { fhir_media: true, ..status(200, BodyFacts::Json) };
+pub(super) const FINE: AnswerFacts = AnswerFacts { fhir_media: true, ..of(200, BodyFacts::Json) };
 
-const fn status(status: u16, body: BodyFacts) -> AnswerFacts {
+/// An answer with nothing but this status.
+pub(super) const fn status(code: u16) -> AnswerFacts {
+    of(code, BodyFacts::Json)
+}
+
+const fn of(status: u16, body: BodyFacts) -> AnswerFacts {
     AnswerFacts { status, error_type: None, fhir_media: false, fhir_expected: true, body, retry_after: None }
 }

@@ -1,5 +1,7 @@
 //! The runner: it owns the time, and speaks to the core of each proxy exactly as the adapter does.
 
+mod drill;
+
 use super::queue::{Due, Queue};
 use super::region::Region;
 use super::report::Report;
@@ -8,6 +10,7 @@ use super::weather::{Comes, Effect, FINE, Pace, Runs};
 use super::{Step, What};
 use crate::check::{ActiveHealth, CheckResult};
 use crate::classify::Class;
+use crate::drill::DrillPlan;
 use crate::exchange::{Attempt, Came, Exchange, Failure, Straggler};
 use crate::pool::{CheckOut, Pool, PoolEvent};
 use crate::receipt::AttemptRecord;
@@ -59,6 +62,7 @@ pub(super) struct World<'a> {
     regions: Vec<Region>,
     report: Report,
     now: Timestamp,
+    drill: Option<DrillPlan>,
     // Separate from each other and from every proxy's: a change of policy must not change the traffic it is
     // measured by.
     traffic: Rng,
@@ -86,6 +90,7 @@ impl<'a> World<'a> {
             regions: skies.take(upstreams).map(Region::new).collect(),
             report: Report::new(scenario),
             now: Timestamp::ZERO,
+            drill: None,
             traffic,
             weather,
             checks,
@@ -106,6 +111,7 @@ impl<'a> World<'a> {
                 Due::Silence { id, number } => self.end_loser(id, number, None),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
+                Due::Drill => self.drill(),
                 Due::Verified { proxy, upstream } => self.verified(proxy, upstream),
                 Due::Beat { proxy, upstream } => self.beat(proxy, upstream),
                 Due::Checked { proxy, out, result } => self.checked(proxy, out, result),
@@ -163,12 +169,12 @@ impl<'a> World<'a> {
     }
 
     fn send(&mut self, id: u64, attempt: Attempt, hedge: bool) {
-        let Some(live) = self.live.get_mut(&id) else { return };
-        let region = &mut self.regions[attempt.upstream];
-        let fate = region.fate(live.request.bad_key, self.now, &mut self.weather);
+        let Some(bad_key) = self.live.get(&id).map(|live| live.request.bad_key) else { return };
+        let mut fate = self.regions[attempt.upstream].fate(bad_key, self.now, &mut self.weather);
+        let delay = self.meet(&attempt, &mut fate.effect);
+        let (region, effect) = (&mut self.regions[attempt.upstream], fate.effect);
         region.enter();
-        let effect = fate.effect;
-        let at = self.now + region.takes(&fate, attempt.connect, &mut self.weather);
+        let at = self.now + delay + region.takes(&fate, attempt.connect, &mut self.weather);
         let executes = match effect.runs {
             Runs::Never => false,
             Runs::Perhaps => self.weather.bool(),
@@ -180,6 +186,7 @@ impl<'a> World<'a> {
             _ if at < attempt.deadline => effect.comes,
             _ => Comes::Failure(Failure::TimedOut),
         };
+        let Some(live) = self.live.get_mut(&id) else { return };
         live.outs.push(Out { attempt, comes });
         live.executions += u32::from(executes);
         let (proxy, request, number) = (live.proxy, live.request, attempt.number);

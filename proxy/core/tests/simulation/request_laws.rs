@@ -125,7 +125,11 @@ impl<'a> RequestLaws<'a> {
                 self.ejected_at[upstream] = Some(step.at);
                 self.strand(step.at, step.pool, upstream);
             }
-            What::Told { .. } | What::Verified { .. } | What::Checked { .. } | What::Lost { .. } => {}
+            What::Drill
+            | What::Told { .. }
+            | What::Verified { .. }
+            | What::Checked { .. }
+            | What::Lost { .. } => {}
         }
         if !matches!(step.what, What::Told { .. } | What::Left { .. }) {
             assert!(self.stranded.is_empty(), "{:?} wait for an ejected upstream", self.stranded);

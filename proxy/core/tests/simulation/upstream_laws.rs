@@ -107,6 +107,7 @@ impl<'a> UpstreamLaws<'a> {
             }
             What::Verified { .. } | What::Checked { .. } => self.blameless = false,
             What::Told { event } => self.told(step.at, step.pool, event),
+            What::Drill => {}
         }
         always(step.pool);
         for (upstream, memory) in step.pool.upstreams().iter().zip(&self.memories) {
@@ -210,6 +211,8 @@ impl<'a> UpstreamLaws<'a> {
             }
             PoolEvent::EjectionPrevented { guard: Guard::Unverified, .. }
             | PoolEvent::VerifyWanted { .. }
+            | PoolEvent::DrillBegan { .. }
+            | PoolEvent::DrillEnded { .. }
             | PoolEvent::Panic { .. } => {}
         }
     }

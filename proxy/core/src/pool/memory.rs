@@ -1,0 +1,61 @@
+//! What of a pool's health outlives the process.
+
+use super::Pool;
+use crate::memory::{EJECTIONS_MAX, Remembered, Standing};
+use crate::time::Timestamp;
+use crate::upstream::{Health, Upstream};
+
+impl Pool {
+    /// What is to be remembered of its upstreams; those of which there is nothing to remember do not stand in it.
+    #[must_use]
+    pub fn memory(&self, now: Timestamp) -> Vec<Remembered> {
+        let every = self.spec.passive_health.window;
+        let remembered = |held: &Upstream| Remembered {
+            name: held.name().to_owned(),
+            standing: standing(held, now),
+            ejections: held.ejections_left(every, now),
+        };
+        self.upstreams.iter().map(remembered).filter(Remembered::is_news).collect()
+    }
+
+    /// Takes up what was remembered, by the upstreams' names. Nobody is asked to believe it for longer than the
+    /// policy would eject now, and who must stay in rotation does.
+    pub fn remember(&mut self, memory: &[Remembered], now: Timestamp) {
+        let policy = self.spec.passive_health;
+        for remembered in memory {
+            let Some(index) = self.upstreams.iter().position(|held| held.name() == remembered.name) else {
+                continue;
+            };
+            self.upstreams[index].ejections = remembered.ejections.min(EJECTIONS_MAX);
+            let (reason, out) = match remembered.standing {
+                Standing::In => continue,
+                Standing::Kept { reason } => (reason, None),
+                Standing::Out { reason, cause, until } => (reason, Some((cause, until))),
+            };
+            if policy.dry_run {
+                continue;
+            }
+            let longest = now + policy.ejection_max.max(policy.ejection);
+            let health = match out {
+                Some((_, until)) if self.guard(index).is_none() => {
+                    Health::Ejected { reason, until: until.min(longest), successes: 0 }
+                }
+                _ => Health::Degraded { reason, successes: 0 },
+            };
+            let held = &mut self.upstreams[index];
+            held.cause = out.map_or(reason, |(cause, _)| cause);
+            held.enter(health, now);
+        }
+        self.review_panic();
+    }
+}
+
+const fn standing(held: &Upstream, now: Timestamp) -> Standing {
+    let cause = held.cause;
+    match held.health {
+        Health::Healthy => Standing::In,
+        Health::Degraded { reason, .. } => Standing::Kept { reason },
+        Health::Ejected { reason, until, .. } => Standing::Out { reason, cause, until },
+        Health::Probing { reason, .. } => Standing::Out { reason, cause, until: now },
+    }
+}
