@@ -11,6 +11,7 @@ use crate::snapshot::LivePool;
 use crate::{clock, translate};
 use aorta_core::check::{ActiveHealth, CheckResult};
 use aorta_core::classify::{BodyFacts, Dialect};
+use aorta_core::drill::Fault;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -48,11 +49,32 @@ async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: usize, policy:
     loop {
         let pause = sleep(policy.pause(&mut rng));
         if let Some(out) = pool.read(|core| core.begin_check(upstream)) {
-            let result = ask(&proxy, &pool, upstream).await;
+            let (fault, events) = pool.decide(|core, rng| core.drills_check(out, rng));
+            proxy.tell(&pool, &events);
+            let result = ask_through(fault, &proxy, &pool, upstream).await;
             let ((), events) = pool.decide(|core, rng| core.checked(out, result, clock::now(), rng));
             proxy.tell(&pool, &events);
         }
         pause.await;
+    }
+}
+
+/// The same where a drill makes a fault: what is refused, or answered by the drill, failed.
+async fn ask_through(fault: Option<Fault>, proxy: &Proxy, pool: &LivePool, upstream: usize) -> CheckResult {
+    let Some(policy) = pool.config.spec.active_health else { return CheckResult::Unclear };
+    match fault {
+        None | Some(Fault::Eject) => ask(proxy, pool, upstream).await,
+        Some(Fault::Delay(delay)) if delay < policy.timeout => {
+            sleep(delay).await;
+            ask(proxy, pool, upstream).await
+        }
+        Some(fault) => {
+            if let Fault::Delay(_) = fault {
+                sleep(policy.timeout).await;
+            }
+            proxy.metrics.checked(pool, upstream, CheckResult::Failed);
+            CheckResult::Failed
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod attempt;
 mod commit;
 mod confirm;
 mod connect;
+mod drill;
 mod hedge;
 mod outlet;
 mod own;

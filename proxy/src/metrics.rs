@@ -126,6 +126,8 @@ impl Metrics {
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::Readmitted { .. }
             | PoolEvent::VerifyWanted { .. }
+            | PoolEvent::DrillBegan { .. }
+            | PoolEvent::DrillEnded { .. }
             | PoolEvent::Panic { .. } => {}
         }
     }

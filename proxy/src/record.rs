@@ -143,6 +143,13 @@ pub fn log_event(pool: &LivePool, event: &PoolEvent) {
         PoolEvent::VerifyWanted { upstream } => {
             tracing::info!(pool = pool.name(), upstream = name(upstream), "verifying a denial");
         }
+        PoolEvent::DrillBegan { upstream } => {
+            tracing::warn!(pool = pool.name(), upstream = name(upstream), "a drill is under way");
+        }
+        PoolEvent::DrillEnded { upstream, end } => {
+            let end = end.name();
+            tracing::warn!(pool = pool.name(), upstream = name(upstream), end, "a drill is over");
+        }
         PoolEvent::Panic { on } => tracing::error!(pool = pool.name(), on, "panic"),
     }
 }

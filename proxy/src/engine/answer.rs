@@ -28,6 +28,14 @@ impl Answer {
         self.rest.is_none()
     }
 
+    /// One that no upstream gave: it has this status and says nothing.
+    pub(super) fn made_up(way: Way<'_>, status: StatusCode) -> Self {
+        let head = Head { status, headers: HeaderMap::new() };
+        let (media, held, rest) = (Media::of(&head.headers), Bytes::new(), None);
+        let _reservation = way.proxy.buffers.reservation();
+        Self { head, media, held, rest, bodiless: way.head_only, _reservation }
+    }
+
     /// It has no body by its nature: an answer to HEAD, 204, 304.
     pub(super) const fn is_bodiless(&self) -> bool {
         self.bodiless

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, receive};
 use super::request::BodyLength;
-use super::{Call, Open, connect, unless_gone};
+use super::{Call, Open, connect, drill, unless_gone};
 use crate::clock;
 use crate::intake::{self, Body, Lost};
 use crate::service::Proxy;
@@ -127,6 +127,11 @@ pub(super) async fn exchange(
     header: Box<RequestHeader>,
     body: Bytes,
 ) -> Result<Answer, Failure> {
+    if plan.fault.is_some()
+        && let Some(ended) = Box::pin(drill::meet(way, plan)).await
+    {
+        return ended;
+    }
     let mut connection = connection(way, plan).await?;
     let exchange = async {
         match send(&mut connection.session, header, body).await {

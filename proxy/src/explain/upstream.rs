@@ -5,6 +5,7 @@ use crate::clock;
 use crate::snapshot::LivePool;
 use aorta_core::check::Checked;
 use aorta_core::chronicle::Noted;
+use aorta_core::outlier::EjectReason;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
@@ -127,13 +128,8 @@ fn checks(pool: &Pool, held: &Upstream) -> Value {
     }
 }
 
-const fn reason(health: Health) -> Option<&'static str> {
-    match health {
-        Health::Healthy => None,
-        Health::Degraded { reason, .. } | Health::Ejected { reason, .. } | Health::Probing { reason, .. } => {
-            Some(reason.name())
-        }
-    }
+fn reason(health: Health) -> Option<&'static str> {
+    health.reason().map(EjectReason::name)
 }
 
 /// The state, its reason, and what would change it, in a sentence.
@@ -196,6 +192,10 @@ fn told(event: PoolEvent, index: usize, at: Timestamp, now: Timestamp) -> Option
         PoolEvent::ProbingStarted { upstream } => own(upstream, json!({"event": "probing", "at": at})),
         PoolEvent::Readmitted { upstream } => own(upstream, json!({"event": "readmitted", "at": at})),
         PoolEvent::VerifyWanted { upstream } => own(upstream, json!({"event": "verifying", "at": at})),
+        PoolEvent::DrillBegan { upstream } => own(upstream, json!({"event": "drill_began", "at": at})),
+        PoolEvent::DrillEnded { upstream, end } => {
+            own(upstream, json!({"event": "drill_ended", "end": end.name(), "at": at}))
+        }
         PoolEvent::Panic { on } => Some(json!({"event": "panic", "on": on, "at": at})),
     }
 }

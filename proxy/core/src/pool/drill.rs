@@ -14,6 +14,11 @@ use crate::pool::CheckOut;
 use crate::time::Timestamp;
 use crate::upstream::Health;
 use fastrand::Rng;
+use std::time::Duration;
+
+/// Who would be sent so shortly before its time is up is not sent at all: it could not be answered, and whether it
+/// was sent would be a matter of luck.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 impl Pool {
     /// Begins a drill.
@@ -172,10 +177,12 @@ impl Pool {
             return Met::Nothing;
         };
         let ends = timeouts.attempt_deadline(now, deadline);
-        let fault = drill.plan.fault;
-        let (takes, unsent) = match fault {
-            Fault::Delay(delay) => (delay.min(now.until(ends)), now + delay >= ends),
-            Fault::Eject | Fault::Refuse | Fault::Status(_) => (std::time::Duration::ZERO, true),
+        let (fault, takes, unsent) = match drill.plan.fault {
+            Fault::Delay(delay) if now + delay + LAST_MOMENT >= ends => {
+                (Fault::Delay(Duration::MAX), now.until(ends), true)
+            }
+            Fault::Delay(delay) => (Fault::Delay(delay), delay, false),
+            fault => (fault, Duration::ZERO, true),
         };
         let has_time = now + takes + timeouts.attempt.min(timeouts.request / 2) <= deadline;
         if !terms.replayable || terms.page.is_some() || !has_time || !tries_twice {
