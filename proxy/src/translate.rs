@@ -22,7 +22,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Streams on one HTTP/2 connection to an upstream: below API Gateway's own limit of 128.
 const H2_STREAMS: usize = 64;
@@ -84,10 +84,15 @@ pub fn answer(
         fhir_media: media == Media::Fhir,
         fhir_expected,
         body,
-        retry_after: text(&header::RETRY_AFTER)
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs),
+        retry_after: text(&header::RETRY_AFTER).and_then(|text| pause(text.trim())),
     }
+}
+
+/// What `Retry-After` asks for: seconds, or a moment (RFC 9110 section 10.2.3); one that has passed asks for none.
+fn pause(text: &str) -> Option<Duration> {
+    let until = |moment| httpdate::parse_http_date(moment).ok()?.duration_since(UNIX_EPOCH).ok();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| until(text).map(|moment| moment.saturating_sub(clock::unix())))
 }
 
 /// A hash of who the client is: its credential, else its address. It tells clients apart and nothing more.
@@ -217,6 +222,23 @@ mod tests {
         assert_eq!(keyed(&by, "a=1; session=x; b=2"), Some(ring_hash::hash("x")));
         assert_eq!(keyed(&by, "sessions=x"), None);
         assert_eq!(keyed(&HashKey::Header(header::AUTHORIZATION), ""), None);
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_until_a_moment() {
+        let in_minutes = |minutes: u64| {
+            let moment = UNIX_EPOCH + clock::unix() + Duration::from_secs(minutes * 60);
+            pause(&httpdate::fmt_http_date(moment))
+        };
+        assert_eq!(pause("120"), Some(Duration::from_secs(120)));
+        let two = in_minutes(2).unwrap();
+        assert!((Duration::from_secs(110)..=Duration::from_secs(120)).contains(&two), "{two:?}");
+        assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO), "it has passed");
+        assert_eq!(pause("Sunday, 06-Nov-94 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(pause("Sun Nov  6 08:49:37 1994"), Some(Duration::ZERO));
+        for nonsense in ["", "soon", "-1", "Sun, 06 Nov 1994"] {
+            assert_eq!(pause(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::Client;
+use harness::eventually;
 use harness::raw::Raw;
-use harness::upstream::answer::{FHIR_JSON, forbidden};
+use harness::upstream::answer::{FHIR_JSON, forbidden, record};
 use harness::upstream::ledger::{Seen, hash};
 use harness::upstream::script::{Answer, Behaviour, Order};
 use harness::upstream::{Speech, Upstream};
@@ -92,6 +93,62 @@ async fn a_chunked_upload_over_the_limit_arrives_whole_however_it_is_cut() {
         let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((answer.status, &told["body_len"]), (201, &bytes.into()), "in pieces of {piece}");
         assert_eq!(told["body_hash"], hash(&body(bytes)));
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_leaves_the_rest_of_the_upload_and_the_next_request_apart() {
+    let world = world().await;
+    let early = Order::before(Behaviour::Early(LIMIT)).on(Answer::new(413, "text/plain", "no more"));
+    let order = early.only(|seen| seen.method == "POST");
+    world.virginia.obey(order.clone());
+    world.ohio.obey(order);
+    let upload = body(LIMIT + 4_000);
+    let (first, rest) = upload.split_at(LIMIT + 2_000);
+    let next = "GET /Patient/next HTTP/1.1\r\nhost: a.test\r\n\r\n";
+    // How much of the rest comes with the piece that finds the upstream gone.
+    for with_it in [1, 1_000, 2_000] {
+        for chunked in [false, true] {
+            let mut raw = Raw::connect(world.proxy.address()).await;
+            raw.send("GET /Patient/first HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+            assert_eq!(raw.answer().await.status, 200, "the connection has served before");
+            let (framing, end) = if chunked {
+                ("transfer-encoding: chunked".to_owned(), "\r\n0\r\n\r\n")
+            } else {
+                (format!("content-length: {}", upload.len()), "")
+            };
+            let size = if chunked { format!("{:x}\r\n", upload.len()) } else { String::new() };
+            let closed = || world.virginia.ledger().closed + world.ohio.ledger().closed;
+            let before = closed();
+            raw.send(format!("POST /Patient HTTP/1.1\r\nhost: a.test\r\n{framing}\r\n\r\n{size}")).await;
+            raw.send(first).await;
+            eventually::equal("the upstream has answered and left", before + 1, closed).await;
+            let (piece, last) = rest.split_at(with_it);
+            if last.is_empty() {
+                raw.send([piece, end.as_bytes(), next.as_bytes()].concat()).await;
+            } else {
+                raw.send(piece).await;
+            }
+            let answer = raw.answer().await;
+            assert_eq!((answer.status, &answer.body[..]), (413, &b"no more"[..]), "{with_it} {chunked}");
+            let closes = answer.header("connection").eq_ignore_ascii_case("close");
+            if !last.is_empty() {
+                raw.send([last, end.as_bytes(), next.as_bytes()].concat()).await;
+            }
+            let answer = raw.answer().await;
+            let of_the_next = if closes { (0, Vec::new()) } else { (200, record("next").to_vec()) };
+            assert_eq!(
+                (answer.status, answer.body),
+                of_the_next,
+                "{with_it} {chunked}, said to close: {closes}"
+            );
+        }
+    }
+    for region in [&world.virginia, &world.ohio] {
+        let seen = region.ledger().seen.iter().map(|seen| seen.target.clone()).collect::<Vec<_>>();
+        let known = ["/Patient", "/Patient/first", "/Patient/next", "/metadata"];
+        let is_known = |target: &String| known.iter().any(|known| target.ends_with(known));
+        assert!(seen.iter().all(is_known), "the rest was taken for a request: {seen:?}");
     }
 }
 

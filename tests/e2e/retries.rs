@@ -3,6 +3,7 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::Reply;
+use harness::eventually;
 use harness::load::{self, Plan, Progress};
 use harness::upstream::Speech;
 use harness::upstream::answer::{bad_gateway, missing_token, outcome};
@@ -52,6 +53,44 @@ async fn what_would_take_effect_twice_is_never_repeated_after_an_ambiguous_end()
         let (reply, executed) = after_an_ambiguous_end(line, header).await;
         assert_eq!((reply.status, executed), (502, 1), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_its_upstream_closed_while_it_waited_costs_a_write_nothing() {
+    let world = World::new().await;
+    let leave = Order::after(Behaviour::Leave).only(|seen| !seen.is_check());
+    world.virginia.obey(leave.clone());
+    world.ohio.obey(leave);
+    for round in 0..8 {
+        let marker = format!("round-{round}");
+        let create = Request::post("/Patient").header(MARKER, &marker).body(Bytes::from("{}")).unwrap();
+        let reply = world.client().send(create).await.unwrap();
+        assert_eq!((reply.status, reply.attempts()), (201, 1), "round {round}");
+        assert_eq!(world.executed(&marker), 1);
+        for region in [&world.virginia, &world.ohio] {
+            let all_closed = || {
+                let ledger = region.ledger();
+                ledger.closed == ledger.connections
+            };
+            eventually::equal("its connections are closed", true, all_closed).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_its_upstream_did_not_look_at_moves_on_and_takes_effect_once() {
+    let world = World::with(Speech::Http2, |setup, _| setup.pool("retry", "{replay_body_max: 64KiB}")).await;
+    world.virginia.obey(Order::before(Behaviour::Refuse).only(|seen| !seen.is_check()));
+    let create =
+        |bytes| Request::post("/Patient").header(MARKER, "once").body(Bytes::from(vec![b' '; bytes]));
+    let reply = world.client().send(create(10).unwrap()).await.unwrap();
+    assert_eq!((reply.status, reply.attempts(), reply.upstream()), (201, 2, "ohio"));
+    assert_eq!(world.executed("once"), 1);
+    // What was not kept went out with the first attempt: a second one would send the end of it for the whole.
+    world.ohio.obey(Order::before(Behaviour::Refuse).only(|seen| !seen.is_check()));
+    let before = world.seen();
+    let reply = world.client().send(create(65 << 10).unwrap()).await.unwrap();
+    assert_eq!((reply.status, reply.attempts(), world.seen() - before), (502, 1, 1));
 }
 
 #[tokio::test]

@@ -53,6 +53,13 @@ struct Plan {
 }
 
 impl Shared {
+    /// How much of its body is read before it is answered; none: all.
+    fn read_of_body(&self, seen: &Seen) -> Option<usize> {
+        let orders = lock(&self.orders);
+        let order = orders.iter().find(|order| order.hits(seen))?;
+        if let Behaviour::Early(bytes) = order.behaviour { Some(bytes) } else { None }
+    }
+
     fn receive(&self, seen: Seen) -> Plan {
         let order = lock(&self.orders).iter().find(|order| order.hits(&seen)).cloned();
         let order = order.unwrap_or_else(|| Order::after(Behaviour::Serve));
@@ -262,7 +269,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             ledger.connections
         };
         // How a connection ended shows at the other side; here it only matters that it did.
-        connections.spawn(serve(tcp, Arc::clone(&shared), connection));
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let ended = serve(tcp, Arc::clone(&shared), connection).await;
+            lock(&shared.ledger).closed += 1;
+            ended
+        });
         while connections.try_join_next().is_some() {}
     }
 }

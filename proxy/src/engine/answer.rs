@@ -9,6 +9,7 @@ use aorta_core::exchange::Failure;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use pingora::protocols::http::client::HttpSession;
+use pingora::{ErrorType, RetryType};
 
 /// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
 const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
@@ -100,7 +101,7 @@ fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
 
 pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Head, Failure> {
     loop {
-        upstream.read_response_header().await.map_err(|_| Failure::Broken)?;
+        upstream.read_response_header().await.map_err(|error| no_answer(&error))?;
         let head = upstream.response_header().ok_or(Failure::Broken)?;
         // Interim answers are for the hop; an upgrade was never asked for.
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -110,6 +111,14 @@ pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Head, Failur
             return Ok(Head { status: head.status, headers: headers::for_client(&head.headers) });
         }
     }
+}
+
+/// HTTP/2 tells when a request was certainly not looked at: its stream was refused, or it lies beyond the last one
+/// that a closing connection serves (RFC 9113 sections 6.8 and 8.7). These are the errors of HTTP/2 itself that
+/// Pingora would repeat.
+fn no_answer(error: &pingora::Error) -> Failure {
+    let unseen = *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
+    if unseen { Failure::Unsent } else { Failure::Broken }
 }
 
 /// A body in pieces: one piece, the usual case, is never copied.

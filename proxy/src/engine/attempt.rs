@@ -107,8 +107,10 @@ async fn streamed(
     let uploading = upload(&mut connection.session, header, session, body, limit);
     match before_the_client_gives_up(call, uploading).await {
         Ok(()) => {}
+        // The body is still there, so another attempt can send it.
+        Err(Ended::Failed(Failure::Unsent)) => return Err(Ended::Failed(Failure::Unsent)),
         Err(Ended::Failed(failure)) => {
-            return early_answer(call.way(), connection, failure).await.map_err(Ended::Failed);
+            return early_answer(call.way(), connection, failure).await.map_err(body_is_gone);
         }
         Err(ended) => return Err(ended),
     }
@@ -117,7 +119,15 @@ async fn streamed(
     let until = gives_up(call).map_or(until, |gives_up| until.min(gives_up));
     let receiving = pin!(timeout_at(until, receive(call.way(), connection)));
     let timed = unless_gone(session, true, receiving).await.ok_or(Ended::ClientGone)?;
-    timed.unwrap_or(Err(Failure::TimedOut)).map_err(Ended::Failed)
+    timed.unwrap_or(Err(Failure::TimedOut)).map_err(body_is_gone)
+}
+
+/// The client sent its body once: even where nobody looked at it, nothing is left to send elsewhere.
+const fn body_is_gone(failure: Failure) -> Ended {
+    match failure {
+        Failure::Unsent | Failure::Broken => Ended::Failed(Failure::Broken),
+        Failure::TimedOut => Ended::Failed(Failure::TimedOut),
+    }
 }
 
 /// Connects, sends, and takes the answer in, within the attempt's time.
@@ -136,6 +146,8 @@ pub(super) async fn exchange(
     let exchange = async {
         match send(&mut connection.session, header, body).await {
             Ok(()) => receive(way, connection).await,
+            // What such a connection may still say, an upstream's "408" to its silence, answers no request.
+            Err(Failure::Unsent) => Err(Failure::Unsent),
             Err(failure) => Box::pin(early_answer(way, connection, failure)).await,
         }
     };
@@ -199,6 +211,7 @@ async fn early_answer(way: Way<'_>, mut connection: Connection, failure: Failure
     connection.spent = true;
     match timeout(EARLY_ANSWER, receive(way, connection)).await {
         Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(Failure::Unsent)) => Err(Failure::Unsent),
         Ok(Err(_)) | Err(_) => Err(failure),
     }
 }
@@ -250,6 +263,8 @@ pub(super) async fn send(
     Ok(())
 }
 
+/// When this fails, nobody can carry the request out: the end of its head never left. So it is with a connection
+/// that its upstream closed just before, and HTTP/2 fails before it opens the stream.
 async fn write_header(
     upstream: &mut HttpSession,
     header: Box<RequestHeader>,
@@ -257,9 +272,9 @@ async fn write_header(
 ) -> Result<(), Failure> {
     if let HttpSession::H2(h2) = upstream {
         let header = for_h2(header)?;
-        return h2.write_request_header(header, bodiless).map_err(|_| Failure::Broken);
+        return h2.write_request_header(header, bodiless).map_err(|_| Failure::Unsent);
     }
-    upstream.write_request_header(header).await.map_err(|_| Failure::Broken)?;
+    upstream.write_request_header(header).await.map_err(|_| Failure::Unsent)?;
     if bodiless { upstream.finish_request_body().await.map_err(|_| Failure::Broken) } else { Ok(()) }
 }
 
@@ -283,9 +298,9 @@ async fn upload(
     body: &mut Body,
     limit: Duration,
 ) -> Result<(), Ended> {
+    within(limit, write_header(upstream, header, false)).await?;
     let held = std::mem::take(&mut body.held);
     let mut sent = held.len();
-    within(limit, write_header(upstream, header, false)).await?;
     within(limit, write_piece(upstream, held)).await?;
     while let Some(chunk) = intake::next(session, body.deadline).await? {
         sent += chunk.len();
@@ -320,5 +335,31 @@ impl Connection {
         let (line, idle) =
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
         line.release(&way.proxy.connector, self.session, idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingora::protocols::http::v1::client::HttpSession as Http1;
+    use std::io::{Error, ErrorKind};
+    use tokio_test::io::{Builder, Mock};
+
+    async fn sent_over(connection: Mock) -> Result<(), Failure> {
+        let mut session = HttpSession::H1(Http1::new(Box::new(connection)));
+        let mut header = RequestHeader::build(Method::POST, b"/Patient", None).unwrap();
+        header.insert_header("content-length", "2").unwrap();
+        send(&mut session, Box::new(header), Bytes::from_static(b"{}")).await
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_head_could_not_leave_was_not_sent_and_one_whose_head_did_may_have_been() {
+        for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
+            let closed = Builder::new().write_error(Error::from(kind)).build();
+            assert_eq!(sent_over(closed).await, Err(Failure::Unsent), "{kind}");
+            let head = b"POST /Patient HTTP/1.1\r\ncontent-length: 2\r\n\r\n";
+            let later = Builder::new().write(head).write_error(Error::from(kind)).build();
+            assert_eq!(sent_over(later).await, Err(Failure::Broken), "{kind}");
+        }
     }
 }

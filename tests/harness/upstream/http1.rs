@@ -18,7 +18,7 @@ pub(super) const ARRIVAL: Duration = Duration::from_millis(20);
 /// Serves one connection to its end.
 pub(super) async fn serve(mut io: Io, shared: Arc<Shared>, connection: usize) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(16 << 10);
-    while let Some(seen) = read_request(&mut io, &mut buffer, connection).await? {
+    while let Some(seen) = read_request(&mut io, &mut buffer, &shared, connection).await? {
         let head_only = seen.method == "HEAD";
         let plan = shared.receive(seen);
         let (answer, sends_body) = (&plan.answer, !head_only && has_body(plan.answer.status));
@@ -29,7 +29,17 @@ pub(super) async fn serve(mut io: Io, shared: Arc<Shared>, connection: usize) ->
                 send(&mut io, answer, sends_body).await?;
             }
             Behaviour::Hang => return read_to_the_end(&mut io).await,
-            Behaviour::ResetBefore => {
+            Behaviour::Leave => {
+                send(&mut io, answer, sends_body).await?;
+                return io.shutdown().await;
+            }
+            Behaviour::Early(_) => {
+                send(&mut io, answer, sends_body).await?;
+                tokio::time::sleep(ARRIVAL).await;
+                io.reset_on_close();
+                return Ok(());
+            }
+            Behaviour::ResetBefore | Behaviour::Refuse => {
                 io.reset_on_close();
                 return Ok(());
             }
@@ -109,7 +119,12 @@ fn head(answer: &Answer) -> Vec<u8> {
     text.into_bytes()
 }
 
-async fn read_request(io: &mut Io, buffer: &mut BytesMut, connection: usize) -> io::Result<Option<Seen>> {
+async fn read_request(
+    io: &mut Io,
+    buffer: &mut BytesMut,
+    shared: &Shared,
+    connection: usize,
+) -> io::Result<Option<Seen>> {
     let mut seen = loop {
         if let Some((seen, length)) = parse_head(buffer, connection)? {
             buffer.advance(length);
@@ -123,7 +138,9 @@ async fn read_request(io: &mut Io, buffer: &mut BytesMut, connection: usize) -> 
         io.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         io.flush().await?;
     }
-    let body = if seen.header("transfer-encoding").is_some() {
+    let body = if let Some(bytes) = shared.read_of_body(&seen) {
+        read_exactly(io, buffer, bytes).await?
+    } else if seen.header("transfer-encoding").is_some() {
         read_chunks(io, buffer).await?
     } else {
         let length = seen.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::error::Error;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
@@ -37,13 +38,14 @@ async fn answer(
     shared: Arc<Shared>,
     connection: usize,
     switch: Switch,
-) -> io::Result<Response<Script>> {
+) -> Result<Response<Script>, Box<dyn Error + Send + Sync>> {
     let seen = read(request, connection).await?;
     let head_only = seen.method == "HEAD";
     let plan = shared.receive(seen);
     let whole = Half::All;
     let half = match plan.behaviour {
-        Behaviour::Serve | Behaviour::Say(_) => whole,
+        Behaviour::Serve | Behaviour::Say(_) | Behaviour::Leave | Behaviour::Early(_) => whole,
+        Behaviour::Refuse => return Err(h2::Error::from(h2::Reason::REFUSED_STREAM).into()),
         Behaviour::Slow(late) => {
             tokio::time::sleep(late).await;
             whole

@@ -60,6 +60,8 @@ pub struct Ledger {
     pub executed: BTreeMap<String, u32>,
     /// Connections accepted.
     pub connections: usize,
+    /// Connections that are over.
+    pub closed: usize,
 }
 
 impl Ledger {

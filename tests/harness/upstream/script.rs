@@ -27,6 +27,12 @@ pub enum Behaviour {
     TruncateChunked,
     /// Bytes that are no HTTP.
     Garbage,
+    /// The right answer, and then the connection is closed, which the answer did not say (HTTP/2: not closed).
+    Leave,
+    /// HTTP/2: the stream is refused, which says that nobody looked at it (HTTP/1.1: like [`Self::ResetBefore`]).
+    Refuse,
+    /// The answer comes when this much of the body has been read, and then a reset (HTTP/1.1 only).
+    Early(usize),
 }
 
 /// An answer, byte for byte as far as it matters.
