@@ -8,7 +8,8 @@
 //!
 //! 1. [`time`] and [`bounds`]: the plain values everything else is made of.
 //! 2. [`route`]: which route, hence which pool, a request belongs to.
-//! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt; [`admission`]: who may begin.
+//! 3. [`fhir_safety`]: what may be repeated, judged before the first attempt; [`limit`]: how often one client may ask;
+//!    [`admission`]: who may begin.
 //! 4. [`exchange`]: **the heart**: the life of one request with all its attempts.
 //! 5. [`pool`], [`upstream`], [`balance`], [`outlier`], [`slow_start`], `bias`, `pace`, `affinity`: who is asked next, who is
 //!    out, how one comes back, who is asked less, and where a client that wrote reads.
@@ -31,6 +32,7 @@ pub mod drill;
 pub mod exchange;
 pub mod fhir_safety;
 pub mod hedge;
+pub mod limit;
 pub mod memory;
 pub mod outlier;
 mod pace;
