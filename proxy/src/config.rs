@@ -13,6 +13,7 @@ mod load;
 mod nearest;
 mod outside;
 mod problem;
+mod quota;
 mod raw;
 mod resolve;
 mod scenario;
@@ -22,6 +23,7 @@ mod units;
 
 pub use load::{Summary, check, load, load_scenario, parse};
 pub use problem::{At, Problem, Problems};
+pub use quota::{ClientKey, QuotaStore, RateLimit};
 pub use scenario::{Expect, Scenario};
 pub use schema::{scenario_schema, schema};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub log: Log,
     /// Where it tells the spans of requests, if anywhere.
     pub traces: Option<Traces>,
+    /// Where a fleet counts its clients together, if anywhere.
+    pub quota_store: Option<QuotaStore>,
     /// Which request belongs where; a route's `pool` is an index into `pools`.
     pub routes: RouteTable,
     /// What applies to each route beyond its match, in the order of `routes.routes()`.
@@ -150,6 +154,8 @@ pub enum AccessLog {
 pub struct RouteSettings {
     /// Taken off the path before the upstream's base path is joined; empty, or `/…` without closing slash.
     pub strip_prefix: String,
+    /// How often one client may ask.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A pool, as the core and the adapter need it.

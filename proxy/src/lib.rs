@@ -7,7 +7,7 @@
 //!    accepts, [`handover`] takes over from the process before, [`stop`] ends it, [`notify`] tells systemd.
 //! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
 //!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
-//!    [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
+//!    [`quota`] counts its client's requests, [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
 //!    them smaller, [`refusal`] words Aorta's own answers.
@@ -47,6 +47,7 @@ pub mod log_level;
 pub mod metrics;
 pub mod notify;
 pub mod path;
+pub mod quota;
 pub mod record;
 pub mod refusal;
 pub mod resolver;

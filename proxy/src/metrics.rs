@@ -8,6 +8,7 @@ mod series;
 pub use scrape::expose;
 
 use crate::config::Listener;
+use crate::quota::store::Trouble;
 use crate::record::Visit;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::admission::{Priority, Shed};
@@ -42,10 +43,12 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let families = Families::register(&registry)?;
         families.say_what_does_not_change(listeners);
+        let settings = snapshot.route_settings.iter().map(|settings| settings.rate_limit.is_some());
+        let routes = snapshot.routes.routes().iter().zip(settings);
         let routes =
-            snapshot.routes.routes().iter().map(|route| RouteSeries::new(&families, &route.name)).collect();
+            routes.map(|(route, limited)| RouteSeries::new(&families, &route.name, limited)).collect();
         let pools = snapshot.pools.iter().map(|pool| PoolSeries::new(&families, pool)).collect();
-        let unrouted = RouteSeries::new(&families, "");
+        let unrouted = RouteSeries::new(&families, "", false);
         let speaks_fhir = snapshot.pools.iter().any(|pool| pool.config.spec.fhir);
         let fhir = speaks_fhir.then(|| FhirSeries::new(&families));
         Ok(Self { registry, families, routes, unrouted, pools, fhir })
@@ -58,6 +61,9 @@ impl Metrics {
         route.book(visit.status, felt, visit.elapsed());
         if let (Some(fhir), Some(interaction)) = (&self.fhir, visit.interaction) {
             fhir.book(interaction, visit.status);
+        }
+        if let Some(standing) = &visit.standing {
+            route.counted(standing);
         }
         if let End::Refused(refusal) = receipt.end {
             route.refused(refusal);
@@ -162,6 +168,9 @@ impl Families {
     fn say_what_does_not_change(&self, listeners: &[Listener]) {
         for reason in CONNECTION_REFUSALS {
             self.connections_refused.with_label_values(&[reason]);
+        }
+        for trouble in Trouble::ALL {
+            self.quota_store_errors.with_label_values(&[trouble.name()]);
         }
         self.lines_lost.with_label_values::<&str>(&[]);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);

@@ -5,6 +5,7 @@ use crate::access_log;
 use crate::clock;
 use crate::engine::Call;
 use crate::interaction::Interaction;
+use crate::quota::Standing;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use crate::trace::Trace;
@@ -34,6 +35,8 @@ pub struct Visit {
     pub pool: Option<usize>,
     /// What it does in FHIR's words, where its pool speaks FHIR.
     pub interaction: Option<Interaction>,
+    /// How its client stands, where the route has a quota.
+    pub standing: Option<Standing>,
     /// The status the client got; 0 when it got none.
     pub status: u16,
     /// Body bytes sent to the client.
@@ -59,6 +62,7 @@ impl Visit {
             route: None,
             pool: None,
             interaction: None,
+            standing: None,
             status: 0,
             sent: 0,
             upstream: 0,

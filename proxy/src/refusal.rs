@@ -65,6 +65,9 @@ const fn external(refusal: Refusal) -> &'static str {
         }
         Refusal::HeaderTooLarge => "The request header is larger than is accepted here.",
         Refusal::Overloaded => "The proxy is at its limit. Try again shortly.",
+        Refusal::QuotaUsedUp => {
+            "This client asks more often than it may. Try again later: Retry-After says when."
+        }
     }
 }
 
@@ -76,7 +79,7 @@ const fn issue_type(refusal: Refusal) -> &'static str {
         Refusal::BadPath | Refusal::BadRequest => "structure",
         Refusal::MethodNotAllowed => "not-supported",
         Refusal::BodyTooLarge | Refusal::UriTooLong | Refusal::HeaderTooLarge => "too-long",
-        Refusal::Overloaded => "throttled",
+        Refusal::Overloaded | Refusal::QuotaUsedUp => "throttled",
     }
 }
 

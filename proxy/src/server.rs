@@ -12,6 +12,8 @@ use crate::listener;
 use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
 use crate::notify;
+use crate::quota::Quotas;
+use crate::quota::store::Store;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
 use crate::snapshot::{LiveUpstream, Snapshot};
@@ -76,6 +78,9 @@ pub fn run(
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
     server.add_service(background_service("sweeper", Sweeper { proxy: Arc::clone(&proxy) }));
+    if let Some(store) = &proxy.quotas.store {
+        server.add_service(background_service("quotas", Counters { store: Arc::clone(store) }));
+    }
     if let (Some(traces), Some(queue), Some(spans)) = (traces, told, &proxy.spans) {
         let collector = Collector::new(&traces.endpoint).context("the collector cannot be used")?;
         let teller = Teller { collector, queue: Mutex::new(Some(queue)), counts: Arc::clone(&spans.counts) };
@@ -100,6 +105,7 @@ fn proxy(
     threads: usize,
 ) -> anyhow::Result<Arc<Proxy>> {
     let seed = RandomState::new().hash_one(std::process::id());
+    let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
     let buffers = Buffers::new(config.buffers_total);
     let listeners = config.listeners.clone();
     let snapshot = Snapshot::new(config, clock::now(), seed);
@@ -108,7 +114,7 @@ fn proxy(
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, metrics, spans, seed)))
+    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, quotas, metrics, spans, seed)))
 }
 
 /// Closes idle upstream connections that nobody took in time.
@@ -131,6 +137,18 @@ impl BackgroundService for Sweeper {
             () = sweeping => {}
             _ = shutdown.changed() => {}
         }
+    }
+}
+
+/// Keeps the way to the quota store, for as long as the process serves.
+struct Counters {
+    store: Arc<Store>,
+}
+
+#[async_trait]
+impl BackgroundService for Counters {
+    async fn start(&self, _: ShutdownWatch) {
+        self.store.keep().await;
     }
 }
 

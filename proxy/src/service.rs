@@ -11,6 +11,7 @@ use crate::interaction::Interaction;
 use crate::life::Life;
 use crate::links::{ClientSide, page};
 use crate::metrics::Metrics;
+use crate::quota::Quotas;
 use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
@@ -20,6 +21,7 @@ use crate::{check, clock, head, headers, path, translate};
 use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
 use aorta_core::fhir_safety::{Errand, Safety};
+use aorta_core::limit::Ruling;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::route::RouteFacts;
@@ -40,6 +42,8 @@ pub struct Proxy {
     pub connector: Connector,
     /// One budget of bytes for all that is held.
     pub buffers: Arc<Buffers>,
+    /// Who has asked how often.
+    pub quotas: Quotas,
     /// Counters.
     pub metrics: Metrics,
     /// Where access lines go.
@@ -64,6 +68,7 @@ impl Proxy {
         snapshot: Arc<ArcSwap<Snapshot>>,
         connector: Connector,
         buffers: Arc<Buffers>,
+        quotas: Quotas,
         metrics: Metrics,
         spans: Option<Spans>,
         seed: u64,
@@ -72,6 +77,7 @@ impl Proxy {
             snapshot,
             connector,
             buffers,
+            quotas,
             metrics,
             access_log: AccessLog::start(),
             spans,
@@ -150,8 +156,33 @@ impl Proxy {
             if let Some(pool) = visit.pool {
                 self.metrics.shed(pool, priority, shed);
             }
-            if request_is_read { Early::Refused(Refusal::Overloaded) } else { Early::Unread }
+            if request_is_read {
+                Early::Refused(Refusal::Overloaded)
+            } else {
+                Early::Unread(Refusal::Overloaded)
+            }
         })
+    }
+
+    /// Counts the request for its client; one that is refused has cost nothing yet, and is read no further.
+    async fn count(
+        &self,
+        snapshot: &Snapshot,
+        session: &mut ServerSession,
+        visit: &mut Visit,
+    ) -> Result<(), Early> {
+        let Some(position) = visit.route else { return Ok(()) };
+        let settings = snapshot.route_settings.get(position);
+        let Some(limit) = settings.and_then(|settings| settings.rate_limit.as_ref()) else { return Ok(()) };
+        let name = snapshot.routes.routes().get(position).map_or("", |route| &route.name);
+        let client = (&session.req_header().headers, client_address(session));
+        let standing = self.quotas.ask(name, limit, client, clock::now()).await;
+        visit.standing = Some(standing);
+        match standing.ruling {
+            Ruling::Allowed { .. } => Ok(()),
+            Ruling::Refused { .. } if session.is_body_empty() => Err(Early::Refused(Refusal::QuotaUsedUp)),
+            Ruling::Refused { .. } => Err(Early::Unread(Refusal::QuotaUsedUp)),
+        }
     }
 
     /// Route, body, place, attempts.
@@ -165,6 +196,7 @@ impl Proxy {
     ) -> Result<Served, Early> {
         let Asked { pool, strip, outgoing, errand, fhir_expected, mut terms } =
             self.look(snapshot, session, (tls, trace), visit)?;
+        self.count(snapshot, session, visit).await?;
         let limits = Limits { body_bytes: limits.body_bytes.min(pool.config.body_max), ..*limits };
         let mut body = intake::take_in(session, &limits, pool.config.replay_body_max, &self.buffers).await?;
         if let Some(form) = outgoing.form() {
@@ -259,8 +291,8 @@ struct Asked<'s> {
 /// A request that never reached a pool.
 enum Early {
     Refused(Refusal),
-    /// There was no place for it, and the rest of its body is still to come.
-    Unread,
+    /// The rest of its body is still to come, and nobody wants it.
+    Unread(Refusal),
     ClientGone,
 }
 
@@ -287,11 +319,9 @@ impl Served {
                 refusal: Some(refusal),
                 reusable: !closes(refusal),
             },
-            Early::Unread => Self {
-                receipt: Receipt::refused(Refusal::Overloaded),
-                refusal: Some(Refusal::Overloaded),
-                reusable: false,
-            },
+            Early::Unread(refusal) => {
+                Self { receipt: Receipt::refused(refusal), refusal: Some(refusal), reusable: false }
+            }
             Early::ClientGone => {
                 let mut receipt = Receipt::refused(Refusal::BadRequest);
                 receipt.end = End::Abandoned;

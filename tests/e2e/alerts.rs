@@ -73,8 +73,13 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
 
 #[tokio::test]
 async fn rules_ask_for_what_the_proxy_exports() {
-    // With TLS, because only a certificate has an end.
-    let setup = |setup: Setup, authority: &Authority| setup.tls(&authority.files("aorta.test"));
+    // With TLS, because only a certificate has an end; with a store, because only what is there can be gone.
+    let setup = |setup: Setup, authority: &Authority| {
+        let files = authority.files("aorta.test");
+        let secret = files.private_key.display();
+        let store = format!("{{address: \"127.0.0.1:1\", secret: {{file: {secret}}}}}");
+        setup.tls(&files).top("quota_store", &store)
+    };
     let world = World::with(Speech::Plain, setup).await;
     let exported = exported(&world.proxy.metrics());
     for rule in rules() {

@@ -74,6 +74,8 @@ async fn walk(world: &World) -> Vec<Vec<u8>> {
 
 async fn nothing_repeats_the_canary(level: &str) {
     let mut world = World::with(Speech::Http1, |setup, _| {
+        let limit = "{requests: 1000000, key: \"header:x-api-key\"}";
+        let setup = setup.routes(&format!("  - {{name: ehr, pool: records, rate_limit: {limit}}}"));
         setup.top("log", &format!("{{level: {level}}}")).pool("timeouts", "{attempt: 300ms, request: 1s}")
     })
     .await;

@@ -33,6 +33,7 @@ pub mod program;
 pub mod prometheus;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
 pub mod setup;
 pub mod upstream;
 pub mod watched;

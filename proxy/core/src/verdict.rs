@@ -56,11 +56,13 @@ pub enum Refusal {
     HeaderTooLarge,
     /// Aorta itself is at its limit.
     Overloaded,
+    /// The client has used up its quota.
+    QuotaUsedUp,
 }
 
 impl Refusal {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoRoute,
         Self::NoUpstream,
         Self::Unreachable,
@@ -77,9 +79,10 @@ impl Refusal {
         Self::UriTooLong,
         Self::HeaderTooLarge,
         Self::Overloaded,
+        Self::QuotaUsedUp,
     ];
 
-    /// The HTTP status the client sees (RFC 9110 section 15; 431: RFC 6585 section 5).
+    /// The HTTP status the client sees (RFC 9110 section 15; 429 and 431: RFC 6585).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -90,6 +93,7 @@ impl Refusal {
             Self::PageGone => 410,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
+            Self::QuotaUsedUp => 429,
             Self::HeaderTooLarge => 431,
             Self::BadAnswer | Self::Unreachable => 502,
             Self::NoUpstream | Self::Overloaded => 503,
@@ -117,6 +121,7 @@ impl Refusal {
             Self::UriTooLong => "uri_too_long",
             Self::HeaderTooLarge => "header_too_large",
             Self::Overloaded => "overloaded",
+            Self::QuotaUsedUp => "quota_used_up",
         }
     }
 

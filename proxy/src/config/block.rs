@@ -186,10 +186,12 @@ impl<'a> Block<'a> {
         named.iter().map(open).collect()
     }
 
-    /// Where a secret is, as written; none when it is missing.
+    /// Where a secret is, as written; none when it is missing, which is a mistake where it must stand.
     pub(super) fn secret_entry(&self, name: &str) -> Option<(Text<'a>, &'a Node)> {
         let Some(entry) = self.entry(name) else {
-            self.missing(name, "write `{env: VARIABLE}` or `{file: PATH}`");
+            if self.key(name).required() {
+                self.missing(name, "write `{env: VARIABLE}` or `{file: PATH}`");
+            }
             return None;
         };
         Some((Text { at: entry.node.at, path: self.path_of(name), text: "" }, &entry.node))

@@ -1,9 +1,10 @@
 //! What a key is: its kind with default and bounds, whether a reload applies it, and what it is for.
 //!
-//! Every key is declared once, in [`table`] and [`process`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
+//! Every key is declared once, in [`table`], [`process`] and [`quota`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
 //! all come from there.
 
 mod process;
+mod quota;
 pub(super) mod scenario;
 pub(super) mod table;
 
@@ -62,6 +63,8 @@ pub(super) enum Kind {
     Members,
     /// A secret that must stand, by where it is.
     Secret,
+    /// One that may be absent.
+    OptionalSecret,
     /// Header names and their values, each a secret or, where the name promises none, text; empty by default.
     SecretHeaders,
     /// One of these words, or the block instead; the first word is the default.

@@ -7,6 +7,7 @@ mod hedge;
 mod listener;
 mod names;
 mod pool;
+mod quota;
 mod route;
 pub(super) mod scenario;
 mod upstream;
@@ -34,6 +35,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
     let shutdown = listener::shutdown(&root.block("shutdown"));
     let pools = pool::pools(&root, outside);
+    let quota_store = quota::quota_store(&root, outside);
     let (routes, route_settings) = route::routes(&root, &pools);
     let buffers_total = buffers(&root, &pools);
     match (admin, report.into_problems()) {
@@ -45,6 +47,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
             buffers_total,
             log,
             traces,
+            quota_store,
             routes,
             route_settings,
             pools,

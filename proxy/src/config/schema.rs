@@ -78,7 +78,7 @@ fn kind(kind: &Kind) -> Value {
         }
         Kind::Members => named(json!({"type": ["string", "boolean", "integer"]})),
         Kind::Headers => named(json!({"type": "string"})),
-        Kind::Secret => json!({"oneOf": [one("file"), one("env")]}),
+        Kind::Secret | Kind::OptionalSecret => json!({"oneOf": [one("file"), one("env")]}),
         Kind::SecretHeaders => named(json!({"oneOf": [{"type": "string"}, one("file"), one("env")]})),
         Kind::WordOr(words, keys) => json!({"oneOf": [{"enum": words}, object(keys)]}),
         Kind::Block(keys) | Kind::OptionalBlock(keys) => object(keys),

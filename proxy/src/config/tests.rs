@@ -4,6 +4,7 @@ mod balance;
 mod bounds;
 mod files;
 mod hostile;
+mod quotas;
 mod reference;
 mod scenario;
 mod shape;

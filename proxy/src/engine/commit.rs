@@ -6,6 +6,7 @@ use super::attempt::Connection;
 use super::outlet::Outlet;
 use crate::config::Reveal;
 use crate::headers::{self, name};
+use crate::quota::Standing;
 use crate::record::Visit;
 use crate::shape::{self, Media};
 use aorta_core::classify::{AnswerFacts, BodyFacts};
@@ -156,6 +157,9 @@ fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
         fields.insert(&name::X_AORTA_UPSTREAM, HeaderValue::from_str(shown).ok()?);
     }
     fields.insert(&name::SERVER_TIMING, timing(visit.elapsed())?);
+    for (name, value) in visit.standing.iter().flat_map(Standing::fields) {
+        fields.insert(name, value);
+    }
     Some(())
 }
 

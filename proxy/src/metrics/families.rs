@@ -111,6 +111,12 @@ families! {
         "Requests to pools that speak FHIR, by what they do.";
     requests_in_flight: GaugeVec = "aorta_requests_in_flight" []
         "Requests that are being served.";
+    quota_decisions: IntCounterVec = "aorta_quota_decisions_total" ["route", "counted_by", "result"]
+        "Requests counted for their client: by the fleet's store, or by this proxy alone; allowed or refused.";
+    quota_store_up: GaugeVec = "aorta_quota_store_up" []
+        "1 while the quota store answers; only where one is configured.";
+    quota_store_errors: IntCounterVec = "aorta_quota_store_errors_total" ["reason"]
+        "Questions to the quota store without an answer that could be used; the proxy counted alone.";
     shed: IntCounterVec = "aorta_requests_shed_total" ["pool", "priority", "reason"]
         "Requests turned away because the pool carried all that it may.";
     admitted: GaugeVec = "aorta_pool_requests_in_flight" ["pool"]

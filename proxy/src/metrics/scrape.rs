@@ -40,6 +40,13 @@ fn look_around(metrics: &Metrics, proxy: &Proxy, snapshot: &Snapshot) {
         let told = f.traced.with_label_values(&[result]);
         told.inc_by(count.load(Ordering::Relaxed).saturating_sub(told.get()));
     }
+    if let Some(store) = &proxy.quotas.store {
+        set(&f.quota_store_up, f64::from(u8::from(store.is_up())));
+        for (trouble, count) in store.troubles() {
+            let booked = f.quota_store_errors.with_label_values(&[trouble.name()]);
+            booked.inc_by(count.saturating_sub(booked.get()));
+        }
+    }
     set(&f.config_generation, snapshot.loaded.generation as f64);
     set(&f.config_loaded, snapshot.loaded.unix.as_secs_f64());
     // Only the hash in force has a series.

@@ -3,10 +3,12 @@
 use super::bool_name;
 use super::families::Families;
 use crate::interaction::Interaction;
+use crate::quota::{Counter, Standing};
 use crate::snapshot::LivePool;
 use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
+use aorta_core::limit::Ruling;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::Guard;
 use aorta_core::receipt::Felt;
@@ -28,10 +30,12 @@ pub(super) struct RouteSeries {
     requests: Vec<Vec<IntCounter>>,
     seconds: Histogram,
     refusals: Vec<IntCounter>,
+    /// By who counted: allowed and refused.
+    quota: Option<[[IntCounter; 2]; Counter::ALL.len()]>,
 }
 
 impl RouteSeries {
-    pub(super) fn new(families: &Families, route: &str) -> Self {
+    pub(super) fn new(families: &Families, route: &str, limited: bool) -> Self {
         let requests = CODE_CLASSES
             .iter()
             .map(|code| {
@@ -43,12 +47,25 @@ impl RouteSeries {
             .iter()
             .map(|refusal| families.refusals.with_label_values(&[route, refusal.name()]))
             .collect();
-        Self { requests, seconds: families.request_seconds.with_label_values(&[route]), refusals }
+        let quota = limited.then(|| {
+            Counter::ALL.map(|by| {
+                ["allowed", "refused"]
+                    .map(|result| families.quota_decisions.with_label_values(&[route, by.name(), result]))
+            })
+        });
+        Self { requests, seconds: families.request_seconds.with_label_values(&[route]), refusals, quota }
     }
 
     pub(super) fn refused(&self, refusal: Refusal) {
         if let Some(counter) = self.refusals.get(refusal as usize) {
             counter.inc();
+        }
+    }
+
+    pub(super) fn counted(&self, standing: &Standing) {
+        let refused = usize::from(matches!(standing.ruling, Ruling::Refused { .. }));
+        if let Some(quota) = &self.quota {
+            quota[standing.by as usize][refused].inc();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sends a refusal, so that it arrives.
 
 use super::{Words, words};
+use crate::quota::Standing;
 use crate::record::Visit;
 use aorta_core::verdict::Refusal;
 use http::{Version, header};
@@ -55,13 +56,16 @@ pub async fn send(
 }
 
 fn refusal_head(refusal: Refusal, words: &Words, visit: &Visit) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(refusal.status(), Some(6))?;
+    let mut head = ResponseHeader::build_no_case(refusal.status(), Some(9))?;
     head.set_version(Version::HTTP_11);
     head.insert_header(header::CONTENT_TYPE, words.media_type)?;
     head.insert_header(header::CONTENT_LENGTH, words.body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header("x-request-id", visit.request_id.clone())?;
     head.insert_header("x-aorta-attempts", visit.attempts)?;
+    for (name, value) in visit.standing.iter().flat_map(Standing::fields) {
+        head.insert_header(name, value)?;
+    }
     if refusal.status() == 503 {
         head.insert_header(header::RETRY_AFTER, "1")?;
     }

@@ -1,10 +1,11 @@
 //! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat; what concerns
-//! the process as a whole stands in `process`.
+//! the process as a whole stands in `process`, client quotas in `quota`.
 //!
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
 use super::process::{ADMIN, BUFFERS, LOG, SHUTDOWN, TRACES};
+use super::quota::{QUOTA_STORE, RATE_LIMIT};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
 use std::time::Duration;
@@ -53,18 +54,23 @@ pub(super) const fn size(default: u64, min: u64, max: u64) -> Kind {
     Kind::Size { default, min, max }
 }
 
-const fn flag(default: bool) -> Kind {
+pub(super) const fn flag(default: bool) -> Kind {
     Kind::Flag { default }
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 8] = [
+pub(in crate::config) static ROOT: [Key; 9] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
     restart("shutdown", Kind::Block(&SHUTDOWN), "How the process ends, on SIGTERM and after an upgrade."),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
     restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
     restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),
+    restart(
+        "quota_store",
+        Kind::OptionalBlock(&QUOTA_STORE),
+        "Valkey or Redis, where a fleet counts its clients together; absent: each proxy by itself.",
+    ),
     live("routes", Kind::Blocks(&ROUTE), "Which request goes to which pool; the most specific match wins."),
     live("pools", Kind::NamedBlocks(&POOL), "Upstreams that serve the same records, by the pool's name."),
 ];
@@ -97,7 +103,7 @@ static LIMITS: [Key; 6] = [
     restart("connections_per_client", count(256, 1, 1_000_000), "Of them from one address."),
 ];
 
-static ROUTE: [Key; 4] = [
+static ROUTE: [Key; 5] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),
     live("match", Kind::Block(&MATCH), "What a request must look like; empty matches every one."),
     live("pool", required("records"), "The pool that serves it."),
@@ -105,6 +111,11 @@ static ROUTE: [Key; 4] = [
         "strip_prefix",
         text("", "/fhir"),
         "Taken off the path before the upstream's own base path is put before it.",
+    ),
+    live(
+        "rate_limit",
+        Kind::OptionalBlock(&RATE_LIMIT),
+        "How often one client may ask; what is beyond is refused with 429. Absent: no limit.",
     ),
 ];
 

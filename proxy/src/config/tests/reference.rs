@@ -96,7 +96,9 @@ fn default(key: &Key) -> String {
         Kind::Texts { .. } | Kind::Words { .. } | Kind::Headers | Kind::SecretHeaders | Kind::Members => {
             return "none".to_owned();
         }
-        Kind::Text { .. } | Kind::OptionalBlock(_) | Kind::OptionalBlocks(_) => return "absent".to_owned(),
+        Kind::Text { .. } | Kind::OptionalSecret | Kind::OptionalBlock(_) | Kind::OptionalBlocks(_) => {
+            return "absent".to_owned();
+        }
         Kind::Secret | Kind::Block(_) | Kind::Blocks(_) | Kind::NamedBlocks(_) => return String::new(),
     };
     format!("`{shown}`")
@@ -117,7 +119,7 @@ fn bounds(kind: &Kind) -> String {
         Kind::Statuses { min, max, .. } => format!("a status, a range or a list of them, {min} to {max}"),
         Kind::Headers => "names and values".to_owned(),
         Kind::Members => "paths and values".to_owned(),
-        Kind::Secret => "`{file: F}` or `{env: V}`".to_owned(),
+        Kind::Secret | Kind::OptionalSecret => "`{file: F}` or `{env: V}`".to_owned(),
         Kind::SecretHeaders => "names and `{file: F}`, `{env: V}` or text".to_owned(),
         Kind::WordOr(words, _) => format!("{}, or a block", list(words)),
         Kind::Block(_) | Kind::OptionalBlock(_) => "a block".to_owned(),

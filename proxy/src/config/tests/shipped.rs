@@ -22,7 +22,9 @@ fn load(file: &Path) -> Result<Config, Problems> {
     fs::write(at("tls/aorta.crt"), made.cert.pem()).unwrap();
     fs::write(at("tls/ca.crt"), made.cert.pem()).unwrap();
     fs::write(at("tls/aorta.key"), made.signing_key.serialize_pem()).unwrap();
-    fs::write(at("secrets/ohio.key"), "secret\n").unwrap();
+    for name in ["ohio", "quota"] {
+        fs::write(at(&format!("secrets/{name}.key")), "secret\n").unwrap();
+    }
     let text = fs::read_to_string(file).unwrap();
     parse_as(&file.display().to_string(), &text, folder.path(), &|_| Some("secret".to_owned()))
 }
@@ -89,8 +91,8 @@ fn the_schema_knows_every_key_and_no_other() {
     }
     let mut keys = 0;
     // A secret is a block of its own form: `file` or `env`.
-    let own = |key: &Key| if matches!(key.kind, Kind::Secret | Kind::SecretHeaders) { 2 } else { 0 };
-    every_key(&table::ROOT, &mut |key| keys += 1 + own(key));
+    let secret = |key: &Key| matches!(key.kind, Kind::Secret | Kind::OptionalSecret | Kind::SecretHeaders);
+    every_key(&table::ROOT, &mut |key| keys += if secret(key) { 3 } else { 1 });
     let schema = schema();
     assert_eq!(count(&schema), keys);
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
