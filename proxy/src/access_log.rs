@@ -3,7 +3,7 @@
 
 use crate::config::AccessLog as Wanted;
 use crate::head;
-use crate::record::{Visit, upstream_name};
+use crate::record::{UpstreamName, Visit, upstream_name};
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::receipt::{Felt, Receipt};
 use serde::Serialize;
@@ -124,19 +124,19 @@ struct Line<'a> {
     path_template: &'a str,
     route: &'a str,
     pool: &'a str,
-    upstream: &'a str,
+    upstream: UpstreamName,
     status: u16,
     felt: &'static str,
     ms: f64,
     bytes: usize,
-    attempts: Vec<AttemptLine<'a>>,
+    attempts: Vec<AttemptLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denied: Option<&'static str>,
 }
 
 #[derive(Serialize)]
-struct AttemptLine<'a> {
-    upstream: &'a str,
+struct AttemptLine {
+    upstream: UpstreamName,
     class: &'static str,
     ms: f64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -154,8 +154,9 @@ pub fn write(
     if !is_wanted(snapshot.access, visit, receipt.felt()) {
         return;
     }
+    let name = |upstream| pool.map(|pool| upstream_name(pool, upstream)).unwrap_or_default();
     let attempts = receipt.attempts.iter().map(|attempt| AttemptLine {
-        upstream: upstream_name(pool, attempt.upstream),
+        upstream: name(attempt.upstream),
         class: attempt.class.name(),
         ms: attempt.took().as_secs_f64() * 1000.0,
         hedge: attempt.hedge,
@@ -172,7 +173,7 @@ pub fn write(
             .and_then(|route| snapshot.routes.routes().get(route))
             .map_or("", |route| &route.name),
         pool: pool.map_or("", |pool| pool.name()),
-        upstream: receipt.attempts.deciding().map_or("", |last| upstream_name(pool, last.upstream)),
+        upstream: receipt.attempts.deciding().map(|last| name(last.upstream)).unwrap_or_default(),
         status: visit.status,
         felt: receipt.felt().name(),
         ms: visit.elapsed().as_secs_f64() * 1000.0,

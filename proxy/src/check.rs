@@ -12,6 +12,7 @@ use crate::{clock, translate};
 use aorta_core::check::{ActiveHealth, CheckResult};
 use aorta_core::classify::{BodyFacts, Dialect};
 use aorta_core::drill::Fault;
+use aorta_core::upstream::UpstreamKey;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -20,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Checks an upstream in the background and tells its pool.
-pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: usize) {
+pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: UpstreamKey) {
     let (proxy, pool) = (Arc::clone(proxy), Arc::clone(pool));
     tokio::spawn(async move {
         let result = ask(&proxy, &pool, upstream).await;
@@ -35,15 +36,15 @@ pub async fn keep_checking(proxy: &Arc<Proxy>) {
     let mut tasks = JoinSet::new();
     for pool in &snapshot.pools {
         let Some(policy) = pool.config.spec.active_health else { continue };
-        for upstream in 0..pool.upstreams.len() {
-            tasks.spawn(follow(Arc::clone(proxy), Arc::clone(pool), upstream, policy));
+        for upstream in pool.upstreams.iter() {
+            tasks.spawn(follow(Arc::clone(proxy), Arc::clone(pool), upstream.key, policy));
         }
     }
     while tasks.join_next().await.is_some() {}
 }
 
 /// Checks one upstream again and again; the next check waits for the end of the last one.
-async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: usize, policy: ActiveHealth) {
+async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: UpstreamKey, policy: ActiveHealth) {
     let mut rng = Rng::with_seed(proxy.next_id());
     sleep(policy.interval.mul_f64(rng.f64())).await;
     loop {
@@ -60,7 +61,12 @@ async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: usize, policy:
 }
 
 /// The same where a drill makes a fault: what is refused, or answered by the drill, failed.
-async fn ask_through(fault: Option<Fault>, proxy: &Proxy, pool: &LivePool, upstream: usize) -> CheckResult {
+async fn ask_through(
+    fault: Option<Fault>,
+    proxy: &Proxy,
+    pool: &LivePool,
+    upstream: UpstreamKey,
+) -> CheckResult {
     let Some(policy) = pool.config.spec.active_health else { return CheckResult::Unclear };
     match fault {
         None | Some(Fault::Eject) => ask(proxy, pool, upstream).await,
@@ -78,7 +84,7 @@ async fn ask_through(fault: Option<Fault>, proxy: &Proxy, pool: &LivePool, upstr
     }
 }
 
-async fn ask(proxy: &Proxy, pool: &LivePool, upstream: usize) -> CheckResult {
+async fn ask(proxy: &Proxy, pool: &LivePool, upstream: UpstreamKey) -> CheckResult {
     let (Some(check), Some(policy)) = (&pool.config.check, pool.config.spec.active_health) else {
         return CheckResult::Unclear;
     };

@@ -29,7 +29,6 @@ pub use schema::{scenario_schema, schema};
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
-use aorta_core::verdict::Refusal;
 use http::{HeaderName, HeaderValue};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
@@ -164,7 +163,7 @@ pub struct PoolConfig {
     /// The core's part; its upstreams stand in the order of `upstreams`.
     pub spec: Arc<PoolSpec>,
     /// The adapter's part of each upstream.
-    pub upstreams: Vec<UpstreamConfig>,
+    pub upstreams: Vec<Arc<UpstreamConfig>>,
     /// What a hashing policy hashes a request by.
     pub hash_key: Option<HashKey>,
     /// A Lambda envelope becomes the response it carries.
@@ -183,19 +182,6 @@ pub struct PoolConfig {
     pub replay_body_max: usize,
     /// Answers are held until complete or until this many bytes.
     pub hold_max: usize,
-}
-
-impl PoolConfig {
-    /// The upstream that made the link with this mark; none where any upstream continues what another began.
-    ///
-    /// # Errors
-    /// When no upstream of this pool made it, or none that is still there.
-    pub fn page_maker(&self, mark: &str) -> Result<Option<usize>, Refusal> {
-        if self.page_marks.is_empty() {
-            return Ok(None);
-        }
-        self.page_marks.iter().position(|own| own == mark).map(Some).ok_or(Refusal::PageGone)
-    }
 }
 
 /// The part of a request that a hashing policy hashes it by.
@@ -259,6 +245,19 @@ pub struct UpstreamConfig {
     pub ca: Option<Vec<CertificateDer<'static>>>,
     /// Set on every request to it; values are secrets and are never shown.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl UpstreamConfig {
+    /// Connections to the one serve the other as well.
+    #[must_use]
+    pub fn is_at_same_site(&self, other: &Self) -> bool {
+        let place = |of: &Self| (of.tls, of.port);
+        place(self) == place(other)
+            && self.host == other.host
+            && self.addresses == other.addresses
+            && self.server_name == other.server_name
+            && self.ca == other.ca
+    }
 }
 
 #[cfg(test)]

@@ -6,60 +6,75 @@ mod scrape;
 mod series;
 
 pub use scrape::expose;
+pub use series::{PoolSeries, RouteSeries, UpstreamSeries};
 
-use crate::config::Listener;
+use crate::config::{Listener, PoolConfig};
 use crate::quota::store::Trouble;
-use crate::record::Visit;
+use crate::record::{Visit, upstream_name};
 use crate::snapshot::{LivePool, Snapshot};
-use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::exchange::Late;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Felt, Receipt};
+use aorta_core::upstream::UpstreamKey;
 use families::Families;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
-use series::{FhirSeries, PoolSeries, RouteSeries};
+use series::FhirSeries;
+use std::sync::{Arc, OnceLock};
 
-/// The counters of this process. Those that a request moves are looked up once, at start.
+/// The counters of this process. Those that a request moves are looked up once, when a configuration comes into force.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    routes: Vec<RouteSeries>,
     unrouted: RouteSeries,
-    pools: Vec<PoolSeries>,
-    fhir: Option<FhirSeries>,
+    fhir: OnceLock<FhirSeries>,
 }
 
 impl Metrics {
-    /// All families with a zero series for everything the configuration names, and those of the process itself.
+    /// All families, with the series of the process itself.
     ///
     /// # Errors
     /// When two families bear one name.
-    pub fn new(snapshot: &Snapshot, listeners: &[Listener]) -> Result<Self, prometheus::Error> {
+    pub fn new(listeners: &[Listener]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let families = Families::register(&registry)?;
         families.say_what_does_not_change(listeners);
-        let settings = snapshot.route_settings.iter().map(|settings| settings.rate_limit.is_some());
-        let routes = snapshot.routes.routes().iter().zip(settings);
-        let routes =
-            routes.map(|(route, limited)| RouteSeries::new(&families, &route.name, limited)).collect();
-        let pools = snapshot.pools.iter().map(|pool| PoolSeries::new(&families, pool)).collect();
         let unrouted = RouteSeries::new(&families, "", false);
-        let speaks_fhir = snapshot.pools.iter().any(|pool| pool.config.spec.fhir);
-        let fhir = speaks_fhir.then(|| FhirSeries::new(&families));
-        Ok(Self { registry, families, routes, unrouted, pools, fhir })
+        Ok(Self { registry, families, unrouted, fhir: OnceLock::new() })
+    }
+
+    /// The series of a route, zero at first.
+    #[must_use]
+    pub fn route(&self, name: &str, limited: bool) -> Arc<RouteSeries> {
+        Arc::new(RouteSeries::new(&self.families, name, limited))
+    }
+
+    /// The series of a pool, zero at first.
+    #[must_use]
+    pub fn pool(&self, pool: &PoolConfig) -> Arc<PoolSeries> {
+        if pool.spec.fhir {
+            self.fhir.get_or_init(|| FhirSeries::new(&self.families));
+        }
+        Arc::new(PoolSeries::new(&self.families, pool))
+    }
+
+    /// The series of an upstream, zero at first.
+    #[must_use]
+    pub fn upstream(&self, pool: &PoolConfig, name: &str) -> Arc<UpstreamSeries> {
+        Arc::new(UpstreamSeries::new(&self.families, pool, name))
     }
 
     /// Books a finished visit.
-    pub fn book(&self, visit: &Visit, receipt: &Receipt) {
-        let route = visit.route.and_then(|route| self.routes.get(route)).unwrap_or(&self.unrouted);
+    pub fn book(&self, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
+        let route = visit.route.and_then(|route| snapshot.route_series.get(route));
+        let route = route.map_or(&self.unrouted, |route| &**route);
         let felt = receipt.felt();
         route.book(visit.status, felt, visit.elapsed());
-        if let (Some(fhir), Some(interaction)) = (&self.fhir, visit.interaction) {
+        if let (Some(fhir), Some(interaction)) = (self.fhir.get(), visit.interaction) {
             fhir.book(interaction, visit.status);
         }
         if let Some(standing) = &visit.standing {
@@ -68,67 +83,69 @@ impl Metrics {
         if let End::Refused(refusal) = receipt.end {
             route.refused(refusal);
         }
-        if let Some(pool) = visit.pool.and_then(|pool| self.pools.get(pool)) {
-            Self::book_attempts(pool, receipt, felt);
+        if let Some(pool) = visit.pool.and_then(|pool| snapshot.pools.get(pool)) {
+            self.book_attempts(pool, receipt, felt);
         }
     }
 
-    fn book_attempts(pool: &PoolSeries, receipt: &Receipt, felt: Felt) {
+    fn book_attempts(&self, pool: &LivePool, receipt: &Receipt, felt: Felt) {
         let mut previous: Option<Class> = None;
         let served = matches!(felt, Felt::Ok | Felt::Rescued);
         for attempt in receipt.attempts.iter() {
             // One that lost a race is booked by its own end.
-            if attempt.class != Class::Overtaken {
-                pool.attempt(attempt.upstream, attempt.class, attempt.took());
+            if attempt.class != Class::Overtaken
+                && let Some(upstream) = pool.upstream(attempt.upstream)
+            {
+                upstream.series.attempt(attempt.class, attempt.took());
             }
             if attempt.hedge {
-                pool.hedge(attempt.class);
+                pool.series.hedge(attempt.class);
             } else if let Some(reason) = previous {
-                pool.retry(reason, attempt.class == Class::Answered);
+                pool.series.retry(reason, attempt.class == Class::Answered);
             }
             previous = Some(attempt.class);
         }
         if let Some(denial) = receipt.denial {
-            pool.denied(denial);
+            pool.series.denied(denial);
         }
         if served
             && let (Some(first), Some(last)) = (receipt.attempts.iter().next(), receipt.attempts.deciding())
             && first.upstream != last.upstream
+            && let (Some(from), Some(to)) = (pool.upstream(first.upstream), pool.upstream(last.upstream))
         {
-            pool.rescued(first.upstream, last.upstream, last.ended.since(first.ended));
+            let labels = [pool.name(), from.config.name.as_str(), to.config.name.as_str()];
+            self.families.rescued.with_label_values(&labels).inc();
+            pool.series.rescued(last.ended.since(first.ended));
         }
     }
 
     /// An attempt that had lost a race came to its end.
-    pub fn late(&self, pool: usize, late: &Late) {
-        if let Some(pool) = self.pools.get(pool) {
-            pool.attempt(late.upstream, late.class, late.took);
+    pub fn late(&self, pool: &LivePool, late: &Late) {
+        if let Some(upstream) = pool.upstream(late.upstream) {
+            upstream.series.attempt(late.class, late.took);
         }
     }
 
     /// A failure hid behind a success.
-    pub fn masked(&self, pool: usize, upstream: usize, kind: &str) {
-        if let Some(pool) = self.pools.get(pool) {
-            pool.masked(&self.families, upstream, kind);
+    pub fn masked(&self, pool: &LivePool, upstream: UpstreamKey, kind: &str) {
+        if let Some(upstream) = pool.upstream(upstream) {
+            self.families.masked.with_label_values(&[pool.name(), &upstream.config.name, kind]).inc();
         }
     }
 
     /// Something happened in a pool.
     pub fn event(&self, pool: &LivePool, event: &PoolEvent) {
-        let name = |upstream: usize| {
-            pool.config.upstreams.get(upstream).map_or("", |upstream| upstream.name.as_str())
-        };
         match *event {
-            PoolEvent::Ejected { upstream, reason, enforced, .. } => self
-                .families
-                .ejections
-                .with_label_values(&[pool.name(), name(upstream), reason.name(), bool_name(enforced)])
-                .inc(),
-            PoolEvent::EjectionPrevented { upstream, guard } => self
-                .families
-                .ejections_prevented
-                .with_label_values(&[pool.name(), name(upstream), guard.name()])
-                .inc(),
+            PoolEvent::Ejected { upstream, reason, enforced, .. } => {
+                let name = upstream_name(pool, upstream);
+                let labels = [pool.name(), name.as_str(), reason.name(), bool_name(enforced)];
+                self.families.ejections.with_label_values(&labels).inc();
+            }
+            PoolEvent::EjectionPrevented { upstream, guard } => {
+                let name = upstream_name(pool, upstream);
+                let labels = [pool.name(), name.as_str(), guard.name()];
+                self.families.ejections_prevented.with_label_values(&labels).inc();
+            }
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::Readmitted { .. }
             | PoolEvent::VerifyWanted { .. }
@@ -139,17 +156,10 @@ impl Metrics {
     }
 
     /// A check of the proxy's own came back.
-    pub fn checked(&self, pool: &LivePool, upstream: usize, result: CheckResult) {
-        if let Some(config) = pool.config.upstreams.get(upstream) {
-            let labels = [pool.name(), config.name.as_str(), result.name()];
+    pub fn checked(&self, pool: &LivePool, upstream: UpstreamKey, result: CheckResult) {
+        if let Some(upstream) = pool.upstream(upstream) {
+            let labels = [pool.name(), upstream.config.name.as_str(), result.name()];
             self.families.checks.with_label_values(&labels).inc();
-        }
-    }
-
-    /// A request found no place in a pool.
-    pub fn shed(&self, pool: usize, priority: Priority, shed: Shed) {
-        if let Some(pool) = self.pools.get(pool) {
-            pool.shed(priority, shed);
         }
     }
 

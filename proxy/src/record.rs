@@ -7,13 +7,16 @@ use crate::engine::Call;
 use crate::interaction::Interaction;
 use crate::quota::Standing;
 use crate::service::Proxy;
-use crate::snapshot::{LivePool, Snapshot};
+use crate::snapshot::{LivePool, LiveUpstream, Snapshot};
 use crate::trace::Trace;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::Receipt;
 use aorta_core::time::Timestamp;
+use aorta_core::upstream::UpstreamKey;
 use http::{HeaderValue, Method};
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One request as the adapter saw it: what the core does not know.
@@ -42,11 +45,11 @@ pub struct Visit {
     /// Body bytes sent to the client.
     pub sent: usize,
     /// The upstream of the last attempt.
-    pub upstream: usize,
+    pub upstream: UpstreamKey,
     /// Attempts made.
     pub attempts: usize,
     /// A failure that hid behind a success: where, and in what shape.
-    pub masked: Option<(usize, &'static str)>,
+    pub masked: Option<(UpstreamKey, &'static str)>,
 }
 
 impl Visit {
@@ -65,7 +68,7 @@ impl Visit {
             standing: None,
             status: 0,
             sent: 0,
-            upstream: 0,
+            upstream: UpstreamKey::default(),
             attempts: 0,
             masked: None,
         }
@@ -78,13 +81,13 @@ impl Visit {
     }
 
     /// An attempt begins.
-    pub const fn attempted(&mut self, upstream: usize, number: usize) {
+    pub const fn attempted(&mut self, upstream: UpstreamKey, number: usize) {
         self.upstream = upstream;
         self.attempts = number;
     }
 
     /// An answer was judged.
-    pub fn answered(&mut self, call: &Call<'_>, upstream: usize, facts: &AnswerFacts) {
+    pub fn answered(&mut self, call: &Call<'_>, upstream: UpstreamKey, facts: &AnswerFacts) {
         self.upstream = upstream;
         let success = facts.status < 400;
         let kind = match facts.body {
@@ -94,15 +97,13 @@ impl Visit {
             _ => return,
         };
         self.masked = Some((self.upstream, kind));
-        if let Some(pool) = self.pool {
-            call.proxy.metrics.masked(pool, self.upstream, kind);
-        }
+        call.proxy.metrics.masked(call.pool, self.upstream, kind);
     }
 }
 
 /// Books a finished visit.
 pub fn book(proxy: &Proxy, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
-    proxy.metrics.book(visit, receipt);
+    proxy.metrics.book(snapshot, visit, receipt);
     if let Some(spans) = &proxy.spans {
         spans.book(snapshot, visit, receipt);
     }
@@ -115,44 +116,62 @@ pub fn book(proxy: &Proxy, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt
     );
 }
 
+/// The name of an upstream; empty when it is not configured any more.
+#[derive(Debug, Default)]
+pub struct UpstreamName(Option<Arc<LiveUpstream>>);
+
+impl UpstreamName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("", |upstream| &upstream.config.name)
+    }
+}
+
+impl Serialize for UpstreamName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
 /// The name of an upstream of a pool.
 #[must_use]
-pub fn upstream_name(pool: Option<&std::sync::Arc<LivePool>>, upstream: usize) -> &str {
-    pool.and_then(|pool| pool.config.upstreams.get(upstream)).map_or("", |upstream| &upstream.name)
+pub fn upstream_name(pool: &LivePool, upstream: UpstreamKey) -> UpstreamName {
+    UpstreamName(pool.upstream(upstream))
 }
 
 /// Logs what happened in a pool: the words of an operator, no words of a patient.
 pub fn log_event(pool: &LivePool, event: &PoolEvent) {
-    let name = |upstream: usize| pool.config.upstreams.get(upstream).map_or("", |u| u.name.as_str());
+    let name = |upstream| upstream_name(pool, upstream);
     match *event {
         PoolEvent::Ejected { upstream, reason, enforced, .. } => tracing::warn!(
             pool = pool.name(),
-            upstream = name(upstream),
+            upstream = name(upstream).as_str(),
             reason = reason.name(),
             enforced,
             "ejected"
         ),
         PoolEvent::EjectionPrevented { upstream, guard } => tracing::warn!(
             pool = pool.name(),
-            upstream = name(upstream),
+            upstream = name(upstream).as_str(),
             guard = guard.name(),
             "ejection prevented"
         ),
         PoolEvent::ProbingStarted { upstream } => {
-            tracing::info!(pool = pool.name(), upstream = name(upstream), "probing");
+            tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "probing");
         }
         PoolEvent::Readmitted { upstream } => {
-            tracing::info!(pool = pool.name(), upstream = name(upstream), "readmitted");
+            tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "readmitted");
         }
         PoolEvent::VerifyWanted { upstream } => {
-            tracing::info!(pool = pool.name(), upstream = name(upstream), "verifying a denial");
+            tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "verifying a denial");
         }
         PoolEvent::DrillBegan { upstream } => {
-            tracing::warn!(pool = pool.name(), upstream = name(upstream), "a drill is under way");
+            tracing::warn!(pool = pool.name(), upstream = name(upstream).as_str(), "a drill is under way");
         }
         PoolEvent::DrillEnded { upstream, end } => {
             let end = end.name();
-            tracing::warn!(pool = pool.name(), upstream = name(upstream), end, "a drill is over");
+            tracing::warn!(pool = pool.name(), upstream = name(upstream).as_str(), end, "a drill is over");
         }
         PoolEvent::Panic { on } => tracing::error!(pool = pool.name(), on, "panic"),
     }

@@ -1,8 +1,7 @@
 //! Names to addresses, off the request path: refreshed when their time to live ends, and the last good answer
 //! is kept when a refresh fails or comes back empty.
 
-use crate::config::UpstreamConfig;
-use crate::snapshot::{LivePool, LiveUpstream, Snapshot};
+use crate::snapshot::{Site, Snapshot};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
@@ -51,9 +50,9 @@ impl BackgroundService for Resolver {
         let snapshot = self.snapshot.load_full();
         let mut tasks = tokio::task::JoinSet::new();
         for pool in &snapshot.pools {
-            for index in 0..pool.upstreams.len() {
-                if pool.config.upstreams[index].addresses.is_empty() {
-                    tasks.spawn(follow(Arc::clone(&system), Arc::clone(pool), index));
+            for upstream in pool.upstreams.iter() {
+                if upstream.config.addresses.is_empty() {
+                    tasks.spawn(follow(Arc::clone(&system), Arc::clone(&upstream.site)));
                 }
             }
         }
@@ -63,18 +62,19 @@ impl BackgroundService for Resolver {
 }
 
 /// Keeps one upstream's addresses fresh for as long as it lives.
-async fn follow(system: Arc<TokioResolver>, pool: Arc<LivePool>, index: usize) {
+async fn follow(system: Arc<TokioResolver>, site: Arc<Site>) {
     loop {
-        let pause = refresh(&system, &pool.config.upstreams[index], &pool.upstreams[index]).await;
+        let pause = refresh(&system, &site).await;
         tokio::time::sleep(pause).await;
     }
 }
 
 /// Looks a name up once; says when to do it again.
-async fn refresh(system: &TokioResolver, config: &UpstreamConfig, live: &LiveUpstream) -> Duration {
+async fn refresh(system: &TokioResolver, live: &Site) -> Duration {
+    let config = live.config();
     match lookup(system, &config.host, config.port).await {
         Ok((addresses, ttl)) if !addresses.is_empty() => {
-            live.replace(config, &addresses);
+            live.replace(&addresses);
             live.resolved(crate::clock::unix());
             ttl.clamp(TTL_MIN, TTL_MAX)
         }

@@ -16,7 +16,7 @@ use crate::quota::Quotas;
 use crate::quota::store::Store;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
-use crate::snapshot::{LiveUpstream, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::spans::otlp::Collector;
 use crate::spans::{Counts, Message, Spans};
 use crate::stop::Stop;
@@ -107,9 +107,8 @@ fn proxy(
     let seed = RandomState::new().hash_one(std::process::id());
     let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
     let buffers = Buffers::new(config.buffers_total);
-    let listeners = config.listeners.clone();
-    let snapshot = Snapshot::new(config, clock::now(), seed);
-    let metrics = Metrics::new(&snapshot, &listeners).context("the metrics cannot be registered")?;
+    let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
+    let snapshot = Snapshot::new(config, &metrics, clock::now(), seed);
     let mut options = ConnectorOptions::from_server_conf(conf);
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
@@ -130,7 +129,11 @@ impl BackgroundService for Sweeper {
             loop {
                 turns.tick().await;
                 let snapshot = self.proxy.snapshot.load_full();
-                snapshot.pools.iter().flat_map(|pool| &pool.upstreams).for_each(LiveUpstream::sweep);
+                snapshot
+                    .pools
+                    .iter()
+                    .flat_map(|pool| pool.upstreams.iter())
+                    .for_each(|live| live.site.sweep());
             }
         };
         tokio::select! {

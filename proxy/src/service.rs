@@ -92,7 +92,7 @@ impl Proxy {
     /// Passes on what a pool wants told.
     pub fn tell(self: &Arc<Self>, pool: &Arc<LivePool>, events: &[PoolEvent]) {
         for event in events {
-            pool.history.push((clock::now(), *event));
+            pool.state.history.push((clock::now(), *event));
             self.metrics.event(pool, event);
             record::log_event(pool, event);
             match *event {
@@ -147,15 +147,12 @@ impl Proxy {
         session: &mut ServerSession,
         pool: &'p LivePool,
         (errand, request_is_read): (Errand, bool),
-        visit: &Visit,
     ) -> Result<Place<'p>, Early> {
         let priority = translate::priority(&pool.config.spec, errand, session.req_header());
-        let waiting = std::pin::pin!(pool.places.take(priority));
+        let waiting = std::pin::pin!(pool.state.places.take(priority));
         let place = engine::unless_gone(session, request_is_read, waiting).await;
         place.ok_or(Early::ClientGone)?.map_err(|shed| {
-            if let Some(pool) = visit.pool {
-                self.metrics.shed(pool, priority, shed);
-            }
+            pool.series.shed(priority, shed);
             if request_is_read {
                 Early::Refused(Refusal::Overloaded)
             } else {
@@ -208,7 +205,7 @@ impl Proxy {
         if pool.config.spec.fhir && errand == Errand::Batch && body.whole {
             terms.safety = translate::batch_safety(&pool.config.spec, &body.held);
         }
-        let _place = self.admit(session, pool, (errand, body.whole), visit).await?;
+        let _place = self.admit(session, pool, (errand, body.whole)).await?;
         let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
         let client = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
         let call =
@@ -248,7 +245,7 @@ impl Proxy {
         visit.interaction = spec.fhir.then(|| Interaction::of(&head.method, path));
         let client = client_address(session);
         let paged = head.uri.query().filter(|_| spec.fhir).and_then(page::take);
-        let page = paged.as_ref().map(|(_, mark)| pool.config.page_maker(mark)).transpose()?;
+        let page = paged.as_ref().map(|(_, mark)| pool.page_maker(mark)).transpose()?;
         let errand = Errand::of(&head.method, path);
         let origin = Origin {
             client,

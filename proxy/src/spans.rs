@@ -110,8 +110,10 @@ impl Spans {
         let Some(trace) = visit.trace.filter(|trace| trace.exported) else { return };
         let pool = visit.pool.and_then(|pool| snapshot.pools.get(pool));
         let route = visit.route.and_then(|route| snapshot.routes.routes().get(route));
+        let name = |upstream| pool.map(|pool| upstream_name(pool, upstream).as_str().to_owned());
+        let name = |upstream| name(upstream).unwrap_or_default();
         let attempts = receipt.attempts.iter().map(|attempt| ToldAttempt {
-            upstream: upstream_name(pool, attempt.upstream).to_owned(),
+            upstream: name(attempt.upstream),
             class: attempt.class,
             started: unix(attempt.started),
             ended: unix(attempt.ended),

@@ -35,10 +35,10 @@ const H2_PING: Duration = Duration::from_secs(5);
 
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Connections are shared within one upstream of one pool, never across.
+/// Connections are shared within one site of an upstream of one pool, never across.
 #[must_use]
-pub fn group(pool: &str, upstream: &str) -> u64 {
-    KEYS.hash_one((pool, upstream))
+pub fn group(pool: &str, upstream: &str, site: u64) -> u64 {
+    KEYS.hash_one((pool, upstream, site))
 }
 
 /// How to connect to one address of an upstream.

@@ -125,6 +125,20 @@ impl Admission {
         Self { spec, running: 0, waiting: BTreeSet::new(), arrived: 0, let_in: 0 }
     }
 
+    /// Other bounds from now on: who is let in by them at once. Who is in stays, and who waits waits.
+    pub fn reconfigure(&mut self, spec: Concurrency) -> Vec<Ticket> {
+        self.spec = spec;
+        let mut let_in = Vec::new();
+        while self.running < spec.max.get()
+            && let Some(next) = self.next()
+        {
+            self.waiting.remove(&next);
+            self.running += 1;
+            let_in.push(next);
+        }
+        let_in
+    }
+
     /// Requests under way.
     #[must_use]
     pub const fn running(&self) -> u32 {
@@ -160,7 +174,8 @@ impl Admission {
 
     /// A request that was admitted has ended: who takes its place.
     pub fn leave(&mut self) -> Option<Ticket> {
-        let next = self.next();
+        // There may be more than may be by now.
+        let next = if self.running > self.spec.max.get() { None } else { self.next() };
         match next {
             Some(next) => drop(self.waiting.remove(&next)),
             None => self.running = self.running.saturating_sub(1),

@@ -4,6 +4,7 @@
 //! client whose last write is oldest is forgotten, and reads from anywhere as without this table.
 
 use crate::time::Timestamp;
+use crate::upstream::DomainKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const CAPACITY: usize = 16_384;
 #[derive(Clone, Debug)]
 pub(crate) struct WriteAffinity {
     span: Duration,
-    by_client: BTreeMap<u64, (Timestamp, usize)>,
+    by_client: BTreeMap<u64, (Timestamp, DomainKey)>,
     by_age: BTreeSet<(Timestamp, u64)>,
 }
 
@@ -25,8 +26,16 @@ impl WriteAffinity {
         Self { span, by_client: BTreeMap::new(), by_age: BTreeSet::new() }
     }
 
+    /// Another span from now on; what is remembered stays.
+    pub(crate) fn reconfigure(&mut self, span: Duration) {
+        self.span = span;
+        if span.is_zero() {
+            (self.by_client, self.by_age) = (BTreeMap::new(), BTreeSet::new());
+        }
+    }
+
     /// The client wrote in this data domain.
-    pub(crate) fn wrote(&mut self, client: u64, domain: usize, now: Timestamp) {
+    pub(crate) fn wrote(&mut self, client: u64, domain: DomainKey, now: Timestamp) {
         if self.span.is_zero() {
             return;
         }
@@ -42,7 +51,7 @@ impl WriteAffinity {
     }
 
     /// The data domain where the client wrote lately.
-    pub(crate) fn home(&self, client: u64, now: Timestamp) -> Option<usize> {
+    pub(crate) fn home(&self, client: u64, now: Timestamp) -> Option<DomainKey> {
         let (at, domain) = self.by_client.get(&client)?;
         (now < *at + self.span).then_some(*domain)
     }
@@ -59,16 +68,16 @@ mod tests {
     #[test]
     fn a_write_is_remembered_for_its_span_from_the_last_one_on() {
         let mut affinity = WriteAffinity::new(Duration::from_secs(5));
-        affinity.wrote(1, 0, second(0));
-        affinity.wrote(1, 2, second(3));
-        assert_eq!(affinity.home(1, second(7)), Some(2));
+        affinity.wrote(1, DomainKey(0), second(0));
+        affinity.wrote(1, DomainKey(2), second(3));
+        assert_eq!(affinity.home(1, second(7)), Some(DomainKey(2)));
         assert_eq!((affinity.home(1, second(8)), affinity.home(2, second(7))), (None, None));
     }
 
     #[test]
     fn a_span_of_zero_remembers_nothing() {
         let mut affinity = WriteAffinity::new(Duration::ZERO);
-        affinity.wrote(1, 0, second(0));
+        affinity.wrote(1, DomainKey(0), second(0));
         assert!(affinity.by_client.is_empty() && affinity.by_age.is_empty());
     }
 
@@ -77,12 +86,15 @@ mod tests {
         let mut affinity = WriteAffinity::new(Duration::from_secs(1 << 40));
         let clients = CAPACITY as u64;
         for client in 0..clients {
-            affinity.wrote(client, 0, second(client));
+            affinity.wrote(client, DomainKey(0), second(client));
         }
-        affinity.wrote(0, 0, second(clients));
-        affinity.wrote(clients, 0, second(clients + 1));
+        affinity.wrote(0, DomainKey(0), second(clients));
+        affinity.wrote(clients, DomainKey(0), second(clients + 1));
         assert_eq!((affinity.by_client.len(), affinity.by_age.len()), (CAPACITY, CAPACITY));
         let now = second(clients + 2);
-        assert_eq!([0, 1, 2].map(|client| affinity.home(client, now)), [Some(0), None, Some(0)]);
+        assert_eq!(
+            [0, 1, 2].map(|client| affinity.home(client, now)),
+            [Some(DomainKey(0)), None, Some(DomainKey(0))]
+        );
     }
 }

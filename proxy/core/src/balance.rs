@@ -109,6 +109,21 @@ impl Balancer {
         Self { memory }
     }
 
+    /// The same for other upstreams, or another policy: each upstream with its name and the place where it stood, if it
+    /// did.
+    pub(crate) fn reconfigure<'n>(
+        &mut self,
+        policy: BalancePolicy,
+        upstreams: impl ExactSizeIterator<Item = (&'n str, Option<usize>)>,
+    ) {
+        match &mut self.memory {
+            Memory::RoundRobin(turn) if policy == BalancePolicy::RoundRobin => {
+                turn.reconfigure(upstreams.map(|(_, stood)| stood));
+            }
+            _ => *self = Self::new(policy, upstreams.map(|(name, _)| name)),
+        }
+    }
+
     /// Picks one of the candidates, as its index; none when there is no candidate.
     pub fn pick(
         &mut self,

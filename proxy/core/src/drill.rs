@@ -14,6 +14,7 @@ use took::Took;
 
 use crate::bounds::Ratio;
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use std::time::Duration;
 
 /// What is done to a request that meets a drill.
@@ -66,8 +67,8 @@ impl ServerError {
 /// What is to happen in a drill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DrillPlan {
-    /// Index of the upstream in its pool.
-    pub upstream: usize,
+    /// Which upstream of its pool.
+    pub upstream: UpstreamKey,
     /// What is done to requests.
     pub fault: Fault,
     /// The share of them that it is done to.
@@ -111,7 +112,7 @@ pub enum DrillEnd {
     ClientsHurt,
     /// Too few of the others were healthy.
     TooFewHealthy,
-    /// After a restart it could not go on.
+    /// After a restart or a reload it could not go on.
     Interrupted,
 }
 
@@ -177,7 +178,7 @@ pub(crate) enum Met {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     serial: u32,
-    pub(crate) upstream: usize,
+    pub(crate) upstream: UpstreamKey,
 }
 
 /// A fault, as it is done to one attempt.

@@ -31,6 +31,7 @@ use crate::pool::{Choice, Outcome, Pool, Rule};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
 use crate::retry::{self, Denial, RetryFacts};
 use crate::time::Timestamp;
+use crate::upstream::{DomainKey, UpstreamKey};
 use crate::verdict::{Refusal, Verdict};
 use fastrand::Rng;
 use std::time::Duration;
@@ -67,8 +68,8 @@ pub struct Exchange {
     met: Met,
     phase: Phase,
     attempts: Attempts,
-    /// The first upstream that may have carried it out.
-    carried_out: Option<usize>,
+    /// The first upstream that may have carried it out, with its record store as it was known then.
+    carried_out: Option<(UpstreamKey, Option<DomainKey>)>,
     moved_once: bool,
     next_is_paid: bool,
     denial: Option<Denial>,
@@ -299,7 +300,7 @@ impl Exchange {
         pool.settle(choice, self.outcome(taught, retry_after), now, rng);
         self.attempts.end(number, class, now);
         if self.as_sent(number, class).repeat() == Repeat::SafeOrIdempotent {
-            self.carried_out.get_or_insert(choice.upstream);
+            self.carried_out.get_or_insert((choice.upstream, choice.store));
         }
         true
     }
@@ -325,16 +326,16 @@ impl Exchange {
     }
 
     /// The upstream whose record store an unsure write must not leave.
-    fn inside(&self, pool: &Pool) -> Option<usize> {
+    fn inside(&self, pool: &Pool) -> Option<DomainKey> {
         let stays = self.terms.safety != Safety::Safe && pool.spec().keeps(Rule::StayInDomain);
-        self.carried_out.filter(|_| stays)
+        self.carried_out.filter(|_| stays).and_then(|(_, store)| store)
     }
 
     /// A condition holds where it was judged: elsewhere a second create would be a second record.
     fn safety_now(&self, pool: &Pool) -> Safety {
         match (self.terms.safety, self.carried_out) {
             (Safety::Unsafe, _) if !pool.spec().keeps(Rule::SpareWrites) => Safety::Idempotent,
-            (Safety::Conditional, Some(upstream)) if !pool.knows_store(upstream) => Safety::Unsafe,
+            (Safety::Conditional, Some((upstream, None))) if !pool.is_only(upstream) => Safety::Unsafe,
             (safety, _) => safety,
         }
     }

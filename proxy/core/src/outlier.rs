@@ -215,6 +215,16 @@ impl Outlier {
         too_many.then_some(EjectReason::ConsecutiveSlow)
     }
 
+    /// Another window from now on: what the old one still holds counts as if it had come now.
+    pub fn reconfigure(&mut self, old: &PassiveHealth, new: &PassiveHealth, now: Timestamp) {
+        if old.window != new.window {
+            let (successes, failures) = self.window(old, now);
+            self.buckets = Default::default();
+            let bucket = self.bucket(new, now);
+            (bucket.successes, bucket.failures) = (successes, failures);
+        }
+    }
+
     /// Forgets everything: what was before an ejection must not count after it.
     pub fn clear(&mut self) {
         *self = Self::default();

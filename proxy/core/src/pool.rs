@@ -9,6 +9,7 @@ mod drill;
 mod memory;
 mod pace;
 mod page;
+mod reconfigure;
 mod rules;
 mod settle;
 
@@ -30,8 +31,7 @@ use crate::retry::budget::RetryBudget;
 use crate::slow_start::SlowStart;
 use crate::time::Timestamp;
 use crate::timeout::Timeouts;
-use crate::upstream::{Health, Upstream, UpstreamSpec};
-use std::collections::BTreeMap;
+use crate::upstream::{Health, Upstream, UpstreamKey, UpstreamSpec};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,13 +106,13 @@ impl Guard {
     }
 }
 
-/// Something worth telling; upstreams are named by their index.
+/// Something worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolEvent {
     /// An upstream left the rotation (or would have, in a dry run).
     Ejected {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
         /// Why.
         reason: EjectReason,
         /// When it may be probed.
@@ -123,34 +123,34 @@ pub enum PoolEvent {
     /// An upstream stayed in rotation although it should be out.
     EjectionPrevented {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
         /// By what.
         guard: Guard,
     },
     /// An upstream may be probed.
     ProbingStarted {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// An upstream is back.
     Readmitted {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// The adapter should send this upstream the proxy's own check and report to [`Pool::verified`].
     VerifyWanted {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// A drill is under way.
     DrillBegan {
         /// Of which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// A drill is over.
     DrillEnded {
         /// Of which.
-        upstream: usize,
+        upstream: UpstreamKey,
         /// Why.
         end: DrillEnd,
     },
@@ -166,6 +166,10 @@ pub enum PoolEvent {
 pub struct Pool {
     spec: Arc<PoolSpec>,
     upstreams: Vec<Upstream>,
+    /// Those that are not configured any more, as long as an attempt at them is out.
+    retired: Vec<Upstream>,
+    /// The number of the next key, of an upstream or of a record store.
+    next_key: u64,
     balancer: Balancer,
     affinity: WriteAffinity,
     /// The priorities there are, lowest first.
@@ -188,22 +192,12 @@ impl Pool {
     /// A pool whose upstreams are all healthy.
     #[must_use]
     pub fn new(spec: Arc<PoolSpec>, now: Timestamp) -> Self {
-        let mut domains = BTreeMap::new();
-        let upstream = |(index, upstream): (usize, &UpstreamSpec)| {
-            let name = upstream.data_domain.clone();
-            let domain = (!name.is_empty()).then(|| *domains.entry(name).or_insert(index));
-            Upstream { domain, ..Upstream::new(upstream.clone(), now) }
-        };
-        let upstreams: Vec<_> = spec.upstreams.iter().enumerate().map(upstream).collect();
-        let mut levels: Vec<_> = spec.upstreams.iter().map(|upstream| upstream.priority).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        Self {
-            balancer: Balancer::new(spec.balance, upstreams.iter().map(Upstream::name)),
+        let mut pool = Self {
+            balancer: Balancer::new(spec.balance, std::iter::empty()),
             budget: RetryBudget::new(spec.retry.budget, now),
             hedge_budget: RetryBudget::new(spec.hedge.budget(), now),
             tail: Tail::new(),
-            levels,
+            levels: Vec::new(),
             affinity: WriteAffinity::new(spec.write_affinity),
             panic: false,
             unwell: 0,
@@ -211,9 +205,14 @@ impl Pool {
             drill: None,
             drills: 0,
             events: Vec::new(),
-            upstreams,
+            upstreams: Vec::new(),
+            retired: Vec::new(),
+            next_key: 0,
             spec,
-        }
+        };
+        let spec = Arc::clone(&pool.spec);
+        pool.take_in(&spec, now);
+        pool
     }
 
     /// What is fixed about it.
@@ -226,6 +225,18 @@ impl Pool {
     #[must_use]
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// One of its upstreams; none when it is not configured any more.
+    #[must_use]
+    pub fn upstream(&self, key: UpstreamKey) -> Option<&Upstream> {
+        self.place(key).map(|index| &self.upstreams[index])
+    }
+
+    /// Attempts that are out at upstreams which are not configured any more.
+    #[must_use]
+    pub fn in_flight_at_retired(&self) -> u32 {
+        self.retired.iter().map(Upstream::in_flight).sum()
     }
 
     /// Nobody is healthy, so everybody is eligible.
@@ -290,14 +301,18 @@ impl Pool {
         hedge::patience(&self.tail)
     }
 
-    /// Out of rotation while others are in, or put out since the attempt began: leaving such an upstream
-    /// amplifies nothing. A frozen region's last attempts end when it may be back already.
-    pub(crate) fn is_left_freely(&self, upstream: usize, since: Timestamp) -> bool {
+    /// Out of rotation while others are in, or put out since the attempt began, or configured no more: leaving such
+    /// an upstream amplifies nothing. A frozen region's last attempts end when it may be back already.
+    pub(crate) fn is_left_freely(&self, upstream: UpstreamKey, since: Timestamp) -> bool {
         let left = |held: &Upstream| {
             !held.health.in_rotation() || held.ejected_at.is_some_and(|ejected_at| ejected_at >= since)
         };
-        let rules = self.spec.keeps(Rule::LeaveFreely);
-        rules && !self.panic && self.upstreams.get(upstream).is_some_and(left)
+        self.spec.keeps(Rule::LeaveFreely) && !self.panic && self.upstream(upstream).is_none_or(left)
+    }
+
+    /// Where an upstream stands among those that are configured.
+    fn place(&self, key: UpstreamKey) -> Option<usize> {
+        self.upstreams.iter().position(|held| held.key == key)
     }
 
     fn review_panic(&mut self) {

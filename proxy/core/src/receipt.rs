@@ -4,14 +4,15 @@ use crate::classify::Class;
 use crate::pool::Tier;
 use crate::retry::{ATTEMPTS_CEILING, Denial};
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use crate::verdict::Refusal;
 use std::time::Duration;
 
 /// One try at one upstream, as it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
-    /// Index in the pool.
-    pub upstream: usize,
+    /// At which upstream of the pool.
+    pub upstream: UpstreamKey,
     /// Why this upstream was taken.
     pub tier: Tier,
     /// What came of it; meaningful once it ended.
@@ -40,7 +41,7 @@ impl AttemptRecord {
 #[derive(Clone, Debug, Default)]
 pub struct Attempts {
     list: [Option<AttemptRecord>; ATTEMPTS_CEILING],
-    upstreams: [usize; ATTEMPTS_CEILING],
+    upstreams: [UpstreamKey; ATTEMPTS_CEILING],
     made: usize,
     decided: usize,
 }
@@ -65,7 +66,7 @@ impl Attempts {
 
     /// The upstreams asked so far, in order.
     #[must_use]
-    pub fn upstreams(&self) -> &[usize] {
+    pub fn upstreams(&self) -> &[UpstreamKey] {
         &self.upstreams[..self.made]
     }
 

@@ -32,6 +32,7 @@ use crate::exchange::{Attempt, Late};
 use crate::pool::{Pool, PoolEvent};
 use crate::receipt::Receipt;
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use crate::verdict::Verdict;
 use report::Report;
 use scenario::{Request, Scenario};
@@ -114,14 +115,14 @@ pub enum What<'a> {
     /// The check that verifies a denial came back.
     Verified {
         /// From where.
-        upstream: usize,
+        upstream: UpstreamKey,
         /// With what.
         result: CheckResult,
     },
     /// A check that came by itself is over.
     Checked {
         /// From where.
-        upstream: usize,
+        upstream: UpstreamKey,
         /// With what.
         result: CheckResult,
     },

@@ -26,6 +26,29 @@ pub struct UpstreamSpec {
     pub concurrency_max: Option<NonZeroU32>,
 }
 
+/// Which upstream of a pool: the same for one name for as long as it is configured, and never given to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamKey(pub(crate) u64);
+
+impl UpstreamKey {
+    /// What the upstream at this place of a pool's first configuration is known by.
+    #[must_use]
+    pub const fn at_first(place: usize) -> Self {
+        Self(place as u64)
+    }
+
+    /// Numbers count up from 0, in the order in which upstreams came to the pool: of one that was never
+    /// reconfigured it is the place in the configuration.
+    #[must_use]
+    pub fn number(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// Which record store of a pool; like a key never given to another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DomainKey(pub(crate) u64);
+
 /// May it be asked?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -119,9 +142,10 @@ pub enum Suspicion {
 /// An upstream as the pool holds it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    pub(crate) key: UpstreamKey,
     pub(crate) spec: UpstreamSpec,
-    /// The first upstream of the pool that names the same data domain; none when it names none.
-    pub(crate) domain: Option<usize>,
+    /// The record store of its data domain; none when it names none.
+    pub(crate) domain: Option<DomainKey>,
     pub(crate) health: Health,
     pub(crate) outlier: Outlier,
     pub(crate) suspicion: Suspicion,
@@ -150,8 +174,9 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(spec: UpstreamSpec, now: Timestamp) -> Self {
+    pub(crate) fn new(key: UpstreamKey, spec: UpstreamSpec, now: Timestamp) -> Self {
         Self {
+            key,
             spec,
             domain: None,
             health: Health::Healthy,
@@ -173,6 +198,12 @@ impl Upstream {
             latency: Latency::new(now),
             chronicle: Box::default(),
         }
+    }
+
+    /// Which it is.
+    #[must_use]
+    pub const fn key(&self) -> UpstreamKey {
+        self.key
     }
 
     /// Its name.
@@ -268,7 +299,7 @@ impl Upstream {
     }
 
     /// Nothing is asked of it, or it is in this data domain.
-    pub(crate) fn is_in(&self, domain: Option<usize>) -> bool {
+    pub(crate) fn is_in(&self, domain: Option<DomainKey>) -> bool {
         domain.is_none() || self.domain == domain
     }
 

@@ -30,13 +30,13 @@ fn in_short(live: &LivePool) -> Value {
         let upstreams: Vec<Value> = pool
             .upstreams()
             .iter()
-            .zip(&live.upstreams)
-            .map(|(core, adapter)| {
+            .map(|core| {
+                let adapter = live.upstream(core.key());
                 json!({
                     "name": core.name(),
                     "state": core.state(clock::now()),
                     "in_flight": core.in_flight(),
-                    "addresses": adapter.addresses(),
+                    "addresses": adapter.map(|adapter| adapter.site.addresses()),
                 })
             })
             .collect();

@@ -15,7 +15,7 @@ pub(super) fn ready(proxy: &Proxy) -> Answer {
     let unresolved = snapshot
         .pools
         .iter()
-        .any(|pool| pool.upstreams.iter().all(|upstream| upstream.addresses().is_empty()));
+        .any(|pool| pool.upstreams.iter().all(|upstream| upstream.site.addresses().is_empty()));
     if unresolved {
         text(StatusCode::SERVICE_UNAVAILABLE, "a pool has no upstream whose name has resolved\n")
     } else {

@@ -9,6 +9,7 @@ use crate::service::Proxy;
 use crate::snapshot::{LivePool, Peer, Purpose};
 use aorta_core::exchange::{Attempt, Exchange, Failure};
 use aorta_core::fhir_safety::Safety;
+use aorta_core::upstream::UpstreamKey;
 use aorta_core::verdict::Refusal;
 use bytes::Bytes;
 use http::{Method, Version};
@@ -217,20 +218,20 @@ async fn early_answer(way: Way<'_>, mut connection: Connection, failure: Failure
 }
 
 /// A connection that waits for a request already.
-fn waiting(way: Way<'_>, upstream: usize) -> Option<Connection> {
-    let (session, peer) = connect::waiting(way.pool.upstreams.get(upstream)?, way.purpose)?;
+fn waiting(way: Way<'_>, upstream: UpstreamKey) -> Option<Connection> {
+    let (session, peer) = connect::waiting(&way.pool.upstream(upstream)?.site, way.purpose)?;
     Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
 /// Connects to whichever of the upstream's addresses stands first.
-pub(super) async fn connect(way: Way<'_>, upstream: usize, by: Instant) -> Option<Connection> {
-    let live = way.pool.upstreams.get(upstream)?;
-    let (session, peer) = connect::connect(&way.proxy.connector, live, way.purpose, by).await?;
+pub(super) async fn connect(way: Way<'_>, upstream: UpstreamKey, by: Instant) -> Option<Connection> {
+    let live = way.pool.upstream(upstream)?;
+    let (session, peer) = connect::connect(&way.proxy.connector, &live.site, way.purpose, by).await?;
     Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
 pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
-    let config = call.pool.config.upstreams.get(plan.upstream).ok_or(Refusal::NoUpstream)?;
+    let live = call.pool.upstream(plan.upstream).ok_or(Refusal::NoUpstream)?;
     let writes = matches!(*call.outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
     let length = match body.whole {
         true if body.held.is_empty() && !writes => BodyLength::None,
@@ -242,7 +243,7 @@ pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box
         if body.whole { Duration::ZERO } else { body.deadline.saturating_duration_since(Instant::now()) };
     let deadline = plan.request_deadline + upload;
     let deadline = call.terms.deadline.map_or(deadline, |gives_up| deadline.min(gives_up));
-    let mut header = call.outgoing.header(config, length, (deadline, clock::now(), clock::unix()))?;
+    let mut header = call.outgoing.header(&live.config, length, (deadline, clock::now(), clock::unix()))?;
     if call.trace.exported {
         let parent = call.trace.header(plan.number);
         header.insert_header("traceparent", parent).map_err(|_| Refusal::BadRequest)?;

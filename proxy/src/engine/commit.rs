@@ -35,7 +35,8 @@ pub(super) async fn deliver(
     if call.pool.config.unwrap_envelope && matches!(facts.body, BodyFacts::Envelope { .. }) {
         open_envelope(&mut answer);
     }
-    let mut outlet = Outlet::open(call, &session.req_header().headers, visit.upstream, &mut answer);
+    let served_by = call.pool.upstream(visit.upstream);
+    let mut outlet = Outlet::open(call, &session.req_header().headers, served_by.as_deref(), &mut answer);
     let Some(head) = head(call, session, &mut answer, &outlet, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
@@ -147,11 +148,11 @@ fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
 fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
     fields.insert(&name::X_REQUEST_ID, visit.request_id.clone());
     fields.insert(&name::X_AORTA_ATTEMPTS, headers::number(visit.attempts as u64));
-    let upstream = call.pool.config.upstreams.get(visit.upstream)?;
+    let upstream = call.pool.upstream(visit.upstream)?;
     let shown = match call.pool.config.reveal_upstream {
         Reveal::Off => None,
-        Reveal::Name => Some(&upstream.name),
-        Reveal::Url => Some(&upstream.url),
+        Reveal::Name => Some(&upstream.config.name),
+        Reveal::Url => Some(&upstream.config.url),
     };
     if let Some(shown) = shown {
         fields.insert(&name::X_AORTA_UPSTREAM, HeaderValue::from_str(shown).ok()?);

@@ -9,6 +9,7 @@ use super::commit;
 use crate::clock;
 use crate::snapshot::LivePool;
 use aorta_core::exchange::Attempt;
+use aorta_core::upstream::UpstreamKey;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -30,8 +31,8 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
     stands.then_some(answer)
 }
 
-async fn read_back(call: &Call<'_>, upstream: usize, pool: &LivePool) -> Option<Answer> {
-    let header = call.outgoing.read_back().own_header(pool.config.upstreams.get(upstream)?).ok()?;
+async fn read_back(call: &Call<'_>, upstream: UpstreamKey, pool: &LivePool) -> Option<Answer> {
+    let header = call.outgoing.read_back().own_header(&pool.upstream(upstream)?.config).ok()?;
     let by = clock::instant(clock::now() + call.pool.config.spec.timeouts.connect);
     let mut connection = attempt::connect(call.way(), upstream, by).await?;
     attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;

@@ -3,7 +3,7 @@
 //! while; the upstream is one, whatever its addresses do.
 
 use crate::clock;
-use crate::snapshot::{LiveUpstream, Peer, Purpose, Turn};
+use crate::snapshot::{Peer, Purpose, Site, Turn};
 use aorta_core::time::Timestamp;
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// A connection that waits for a request already: at the address whose turn it is, or else at another.
-pub(super) fn waiting(upstream: &LiveUpstream, purpose: Purpose) -> Option<(HttpSession, Arc<Peer>)> {
+pub(super) fn waiting(upstream: &Site, purpose: Purpose) -> Option<(HttpSession, Arc<Peer>)> {
     let of = |peer: Arc<Peer>| Some((peer.line(purpose).waiting()?, peer));
     match upstream.only_peer() {
         Some(only) => of(only),
@@ -30,7 +30,7 @@ pub(super) fn waiting(upstream: &LiveUpstream, purpose: Purpose) -> Option<(Http
 /// for one that waits.
 pub(super) async fn connect(
     connector: &Connector,
-    upstream: &LiveUpstream,
+    upstream: &Site,
     purpose: Purpose,
     by: Instant,
 ) -> Option<(HttpSession, Arc<Peer>)> {

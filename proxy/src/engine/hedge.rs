@@ -72,7 +72,7 @@ pub(super) async fn race(
             continue;
         }
         if let (Some(lane), Some(straggler)) = (lanes.pop(), open.exchange().take_straggler()) {
-            run_on(call, lane, straggler, (body.held.len(), visit.pool));
+            run_on(call, lane, straggler, body.held.len());
         }
         return turn;
     }
@@ -117,11 +117,11 @@ async fn ejected(pool: &LivePool, alone: Option<Attempt>) {
 }
 
 /// Lets a loser run on, and tells the core what came of it.
-fn run_on(call: &Call<'_>, lane: Lane, straggler: Straggler, (holds, series): (usize, Option<usize>)) {
+fn run_on(call: &Call<'_>, lane: Lane, straggler: Straggler, holds: usize) {
     let until = clock::instant(straggler.until());
     let (proxy, pool) = (Arc::clone(call.proxy), Arc::clone(call.pool));
     let fhir_expected = call.fhir_expected;
-    let mut loser = Loser { proxy, pool, series, straggler: Some(straggler) };
+    let mut loser = Loser { proxy, pool, straggler: Some(straggler) };
     // What the request held is free once its client has its answer; a loser holds it for longer.
     let mut kept = call.proxy.buffers.reservation();
     if !kept.grow(holds) {
@@ -144,8 +144,6 @@ fn run_on(call: &Call<'_>, lane: Lane, straggler: Straggler, (holds, series): (u
 struct Loser {
     proxy: Arc<Proxy>,
     pool: Arc<LivePool>,
-    /// Position of the pool among the metrics' series.
-    series: Option<usize>,
     straggler: Option<Straggler>,
 }
 
@@ -154,9 +152,7 @@ impl Loser {
         let Some(straggler) = self.straggler.take() else { return };
         let (late, events) = self.pool.decide(|pool, rng| straggler.end(came, pool, clock::now(), rng));
         self.proxy.tell(&self.pool, &events);
-        if let Some(pool) = self.series {
-            self.proxy.metrics.late(pool, &late);
-        }
+        self.proxy.metrics.late(&self.pool, &late);
     }
 }
 

@@ -7,6 +7,7 @@ use super::answer::Answer;
 use crate::buffers::Reservation;
 use crate::compress::{self, Coding, Encoder};
 use crate::links::{Editor, Links, UpstreamSide};
+use crate::snapshot::LiveUpstream;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -33,7 +34,12 @@ pub(super) struct Outlet<'a> {
 
 impl<'a> Outlet<'a> {
     /// Takes what is held of the answer through; `asked` are the client's own fields.
-    pub(super) fn open(call: &'a Call<'_>, asked: &HeaderMap, upstream: usize, answer: &mut Answer) -> Self {
+    pub(super) fn open(
+        call: &'a Call<'_>,
+        asked: &HeaderMap,
+        upstream: Option<&'a LiveUpstream>,
+        answer: &mut Answer,
+    ) -> Self {
         let mut outlet = Self {
             links: links(call, upstream),
             accepted: answer.head.status == StatusCode::ACCEPTED,
@@ -156,13 +162,11 @@ impl<'a> Outlet<'a> {
 }
 
 /// Both sides of this exchange, where the pool speaks FHIR.
-fn links<'a>(call: &'a Call<'_>, upstream: usize) -> Option<Links<'a>> {
-    let pool = &call.pool.config;
-    let config = pool.upstreams.get(upstream).filter(|_| pool.spec.fhir)?;
+fn links<'a>(call: &'a Call<'_>, upstream: Option<&'a LiveUpstream>) -> Option<Links<'a>> {
+    let LiveUpstream { config, mark, .. } = upstream.filter(|_| call.pool.config.spec.fhir)?;
     let upstream_side =
         UpstreamSide { tls: config.tls, host: &config.host, port: config.port, base_path: &config.base_path };
-    let mark = pool.page_marks.get(upstream).map(String::as_str);
-    Some(Links { client: call.client, upstream: upstream_side, mark })
+    Some(Links { client: call.client, upstream: upstream_side, mark: mark.as_deref() })
 }
 
 /// JSON that is whole in meaning: neither a part of a body, nor in a coding.

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::Check;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Purpose};
+use aorta_core::upstream::UpstreamKey;
 use bytes::Bytes;
 
 /// An answer to a request of the proxy's own.
@@ -26,15 +27,14 @@ pub struct OwnAnswer {
 pub async fn own_request(
     proxy: &Proxy,
     pool: &LivePool,
-    upstream: usize,
+    upstream: UpstreamKey,
     check: &Check,
     body_max: usize,
 ) -> Option<OwnAnswer> {
-    let config = pool.config.upstreams.get(upstream)?;
-    let live = pool.upstreams.get(upstream)?;
+    let live = pool.upstream(upstream)?;
     let by = clock::instant(clock::now() + pool.config.spec.timeouts.connect);
-    let (mut connection, _) = connect(&proxy.connector, live, Purpose::Own, by).await?;
-    let header = Outgoing::own(&check.path).ok()?.own_header(config).ok()?;
+    let (mut connection, _) = connect(&proxy.connector, &live.site, Purpose::Own, by).await?;
+    let header = Outgoing::own(&check.path).ok()?.own_header(&live.config).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;
     let head = read_head(&mut connection).await.ok()?;
     let (mut body, mut whole) = (Held::default(), true);

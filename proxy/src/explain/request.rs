@@ -4,10 +4,12 @@ use super::{History, past, seconds};
 use crate::clock;
 use crate::head;
 use crate::record::Visit;
-use crate::snapshot::LivePool;
+use crate::snapshot::{LivePool, PoolState};
+use aorta_core::pool::Pool;
 use aorta_core::receipt::{AttemptRecord, Felt, Receipt};
 use aorta_core::retry::Denial;
 use aorta_core::time::Timestamp;
+use aorta_core::upstream::UpstreamKey;
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
 
@@ -18,9 +20,9 @@ pub struct Booked {
     receipt: Receipt,
     ended: Timestamp,
     /// Its pool, if that is still in force.
-    pool: Weak<LivePool>,
+    pool: Weak<PoolState>,
     /// The states of its upstreams as it ended, in their order; not kept for one that went well at once.
-    states: Vec<&'static str>,
+    states: Vec<(UpstreamKey, &'static str)>,
 }
 
 impl Booked {
@@ -28,12 +30,15 @@ impl Booked {
     #[must_use]
     pub fn new(visit: Visit, receipt: Receipt, pool: Option<&Arc<LivePool>>) -> Self {
         let ended = clock::now();
-        let states = pool
-            .filter(|_| receipt.felt() != Felt::Ok)
-            .map(|pool| pool.read(|core| core.upstreams().iter().map(|held| held.state(ended)).collect()));
-        let pool = pool.map(Arc::downgrade).unwrap_or_default();
+        let states =
+            pool.filter(|_| receipt.felt() != Felt::Ok).map(|pool| pool.read(|core| states(core, ended)));
+        let pool = pool.map(|pool| Arc::downgrade(&pool.state)).unwrap_or_default();
         Self { visit, receipt, ended, pool, states: states.unwrap_or_default() }
     }
+}
+
+fn states(pool: &Pool, at: Timestamp) -> Vec<(UpstreamKey, &'static str)> {
+    pool.upstreams().iter().map(|held| (held.key(), held.state(at))).collect()
 }
 
 /// The requests of this id, the newest first.
@@ -45,16 +50,16 @@ pub(super) fn explain(recent: &History<Booked>, id: &str) -> Vec<Value> {
 fn show(booked: &Booked, now: Timestamp) -> Value {
     let Booked { visit, receipt, .. } = booked;
     let pool = booked.pool.upgrade();
-    let name = |upstream: usize| {
-        let known = pool.as_ref().and_then(|pool| pool.config.upstreams.get(upstream));
-        known
-            .map_or_else(|| format!("upstream {upstream} of a pool that is gone"), |known| known.name.clone())
+    let name = |upstream: UpstreamKey| {
+        let known = pool.as_ref().and_then(|pool| pool.upstream(upstream));
+        let gone = || format!("upstream {}, which is not configured any more", upstream.number());
+        known.map_or_else(gone, |known| known.config.name.clone())
     };
     let attempts: Vec<_> =
         receipt.attempts.iter().map(|made| attempt(made, name(made.upstream), visit)).collect();
-    let not_asked = |(index, state): (usize, &&'static str)| {
-        let asked = receipt.attempts.upstreams().contains(&index);
-        (!asked).then(|| json!({"upstream": name(index), "state": state}))
+    let not_asked = |(upstream, state): &(UpstreamKey, &'static str)| {
+        let asked = receipt.attempts.upstreams().contains(upstream);
+        (!asked).then(|| json!({"upstream": name(*upstream), "state": state}))
     };
     json!({
         "request_id": visit.request_id.to_str().unwrap_or_default(),
@@ -62,11 +67,11 @@ fn show(booked: &Booked, now: Timestamp) -> Value {
         "seconds": seconds(booked.ended.since(visit.started)),
         "method": if head::judge_method(&visit.method).is_ok() { visit.method.as_str() } else { "other" },
         "path_template": visit.template,
-        "pool": pool.as_ref().map(|pool| pool.name()),
+        "pool": pool.as_ref().map(|pool| &pool.name),
         "status": visit.status,
         "felt": receipt.felt().name(),
         "attempts": attempts,
-        "not_asked": booked.states.iter().enumerate().filter_map(not_asked).collect::<Vec<_>>(),
+        "not_asked": booked.states.iter().filter_map(not_asked).collect::<Vec<_>>(),
         "denied": receipt.denial.map(Denial::name),
         "says": says(receipt),
     })

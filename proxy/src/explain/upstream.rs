@@ -8,7 +8,7 @@ use aorta_core::chronicle::Noted;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::time::Timestamp;
-use aorta_core::upstream::{Health, Upstream};
+use aorta_core::upstream::{Health, Upstream, UpstreamKey};
 use serde_json::{Value, json};
 
 /// A pool, each upstream with its sentence.
@@ -41,18 +41,17 @@ pub(super) fn pool(live: &LivePool) -> Value {
 pub(super) fn explain(live: &LivePool, name: &str) -> Option<Value> {
     let now = clock::now();
     let mut said = live.read(|pool| {
-        let index = pool.upstreams().iter().position(|held| held.name() == name)?;
-        Some((index, show(live, pool, index, now)))
+        let held = pool.upstreams().iter().find(|held| held.name() == name)?;
+        Some((held.key(), show(live, pool, held, now)))
     });
-    if let Some((index, Value::Object(map))) = &mut said {
-        let events = live.history.say(|(at, event)| told(*event, *index, *at, now));
+    if let Some((key, Value::Object(map))) = &mut said {
+        let events = live.state.history.say(|(at, event)| told(*event, *key, *at, now));
         map.insert("events".to_owned(), Value::Array(events));
     }
     said.map(|(_, value)| value)
 }
 
-fn show(live: &LivePool, pool: &Pool, index: usize, now: Timestamp) -> Value {
-    let held = &pool.upstreams()[index];
+fn show(live: &LivePool, pool: &Pool, held: &Upstream, now: Timestamp) -> Value {
     let attempts = |attempts: &mut dyn Iterator<Item = &Noted>| -> Vec<Value> {
         attempts.map(|noted| attempt(noted, now)).collect()
     };
@@ -75,7 +74,7 @@ fn show(live: &LivePool, pool: &Pool, index: usize, now: Timestamp) -> Value {
         "ejections_not_forgiven": held.ejections(),
         "policy": policy(pool, held, now),
         "checks": checks(pool, held),
-        "guard": pool.guard(index).map(|guard| guard.name()),
+        "guard": pool.guard(held.key()).map(|guard| guard.name()),
         "decided_by": attempts(&mut held.chronicle().deciding()),
         "recent": attempts(&mut held.chronicle().recent()),
     })
@@ -178,8 +177,8 @@ fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
 }
 
 /// An event of this upstream, or of the whole pool.
-fn told(event: PoolEvent, index: usize, at: Timestamp, now: Timestamp) -> Option<Value> {
-    let own = |upstream: usize, said: Value| (upstream == index).then_some(said);
+fn told(event: PoolEvent, key: UpstreamKey, at: Timestamp, now: Timestamp) -> Option<Value> {
+    let own = |upstream: UpstreamKey, said: Value| (upstream == key).then_some(said);
     let at = past(at, now);
     match event {
         PoolEvent::Ejected { upstream, reason, enforced, .. } => own(

@@ -72,14 +72,14 @@ fn look(metrics: &Metrics, live: &LivePool) {
             look_at(metrics, name, upstream, pool.spec().active_health.is_some());
         }
     });
-    let (admitted, queued) = live.places.counts();
+    let (admitted, queued) = live.state.places.counts();
     f.admitted.with_label_values(&[name]).set(f64::from(admitted));
     f.queued.with_label_values(&[name]).set(queued as f64);
     f.concurrency_max.with_label_values(&[name]).set(f64::from(live.config.spec.concurrency.max.get()));
-    for (upstream, config) in live.upstreams.iter().zip(&live.config.upstreams) {
-        let labels = [name, config.name.as_str()];
-        f.dns_stale.with_label_values(&labels).set(f64::from(u8::from(upstream.is_stale())));
-        f.dns_success.with_label_values(&labels).set(upstream.resolved_unix());
+    for upstream in live.upstreams.iter() {
+        let labels = [name, upstream.config.name.as_str()];
+        f.dns_stale.with_label_values(&labels).set(f64::from(u8::from(upstream.site.is_stale())));
+        f.dns_success.with_label_values(&labels).set(upstream.site.resolved_unix());
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::bool_name;
 use super::families::Families;
+use crate::config::PoolConfig;
 use crate::interaction::Interaction;
 use crate::quota::{Counter, Standing};
-use crate::snapshot::LivePool;
 use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
@@ -26,7 +26,7 @@ const HEDGED: [&str; 3] = ["failed", "success", "overtaken"];
 
 /// What a request moves for its route.
 #[derive(Debug)]
-pub(super) struct RouteSeries {
+pub struct RouteSeries {
     requests: Vec<Vec<IntCounter>>,
     seconds: Histogram,
     refusals: Vec<IntCounter>,
@@ -100,49 +100,35 @@ impl FhirSeries {
 
 /// What a request moves for its pool.
 #[derive(Debug)]
-pub(super) struct PoolSeries {
-    name: String,
-    upstreams: Vec<UpstreamSeries>,
+pub struct PoolSeries {
     retries: Vec<[IntCounter; 2]>,
     hedges: [IntCounter; HEDGED.len()],
     denied: Vec<IntCounter>,
-    rescued: Vec<Vec<IntCounter>>,
     failover: Histogram,
     shed: Vec<[IntCounter; Shed::ALL.len()]>,
 }
 
+/// What an attempt moves for its upstream.
 #[derive(Debug)]
-struct UpstreamSeries {
-    name: String,
+pub struct UpstreamSeries {
     attempts: Vec<IntCounter>,
     seconds: Histogram,
 }
 
+/// Who rescues whom is zero from the start in pools of at most so many upstreams; in larger ones, where the pairs are
+/// thousands, from the first rescue.
+const PAIRS_OF_MAX: usize = 16;
+
 impl PoolSeries {
-    pub(super) fn new(families: &Families, pool: &LivePool) -> Self {
-        let name = pool.name();
-        let names: Vec<&str> = pool.config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-        for upstream in &names {
-            let enforced = bool_name(!pool.config.spec.passive_health.dry_run);
-            for reason in EjectReason::ALL {
-                families.ejections.with_label_values(&[name, upstream, reason.name(), enforced]);
-            }
-            for guard in Guard::ALL {
-                families.ejections_prevented.with_label_values(&[name, upstream, guard.name()]);
-            }
-            for kind in MASKS {
-                families.masked.with_label_values(&[name, upstream, kind]);
-            }
-            for result in CheckResult::ALL.iter().filter(|_| pool.config.check.is_some()) {
-                families.checks.with_label_values(&[name, upstream, result.name()]);
-            }
+    pub(super) fn new(families: &Families, pool: &PoolConfig) -> Self {
+        let name = pool.spec.name.as_str();
+        let names = || pool.upstreams.iter().map(|upstream| upstream.name.as_str());
+        for from in names().filter(|_| pool.upstreams.len() <= PAIRS_OF_MAX) {
+            names().for_each(|to| drop(families.rescued.with_label_values(&[name, from, to])));
         }
         let retry = |class: &Class| {
             ["failed", "success"]
                 .map(|result| families.retries.with_label_values(&[name, class.name(), result]))
-        };
-        let rescue = |from: &&str| {
-            names.iter().map(|to| families.rescued.with_label_values(&[name, from, to])).collect()
         };
         let shed = |priority: &Priority| {
             Shed::ALL.map(|shed| families.shed.with_label_values(&[name, priority.name(), shed.name()]))
@@ -150,33 +136,23 @@ impl PoolSeries {
         let hedge = |result: &str| families.retries.with_label_values(&[name, "hedge", result]);
         Self {
             shed: Priority::ALL.iter().map(shed).collect(),
-            name: name.to_owned(),
             hedges: HEDGED.map(hedge),
-            upstreams: names.iter().map(|upstream| UpstreamSeries::new(families, name, upstream)).collect(),
             retries: Class::ALL.iter().map(retry).collect(),
             denied: Denial::ALL
                 .iter()
                 .map(|denial| families.retries_denied.with_label_values(&[name, denial.name()]))
                 .collect(),
-            rescued: names.iter().map(rescue).collect(),
             failover: families.failover_seconds.with_label_values(&[name]),
         }
     }
 
-    pub(super) fn shed(&self, priority: Priority, shed: Shed) {
+    /// A request found no place.
+    pub fn shed(&self, priority: Priority, shed: Shed) {
         if let Some(counter) =
             self.shed.get(priority as usize).and_then(|by_reason| by_reason.get(shed as usize))
         {
             counter.inc();
         }
-    }
-
-    pub(super) fn attempt(&self, upstream: usize, class: Class, took: Duration) {
-        let Some(series) = self.upstreams.get(upstream) else { return };
-        if let Some(counter) = series.attempts.get(class as usize) {
-            counter.inc();
-        }
-        series.seconds.observe(took.as_secs_f64());
     }
 
     pub(super) fn retry(&self, reason: Class, success: bool) {
@@ -200,27 +176,39 @@ impl PoolSeries {
         }
     }
 
-    pub(super) fn rescued(&self, from: usize, to: usize, took: Duration) {
-        if let Some(counter) = self.rescued.get(from).and_then(|by_target| by_target.get(to)) {
-            counter.inc();
-        }
+    pub(super) fn rescued(&self, took: Duration) {
         self.failover.observe(took.as_secs_f64());
-    }
-
-    pub(super) fn masked(&self, families: &Families, upstream: usize, kind: &str) {
-        if let Some(series) = self.upstreams.get(upstream) {
-            families.masked.with_label_values(&[self.name.as_str(), series.name.as_str(), kind]).inc();
-        }
     }
 }
 
 impl UpstreamSeries {
-    fn new(families: &Families, pool: &str, upstream: &str) -> Self {
+    pub(super) fn new(families: &Families, pool: &PoolConfig, upstream: &str) -> Self {
+        let name = pool.spec.name.as_str();
+        let enforced = bool_name(!pool.spec.passive_health.dry_run);
+        for reason in EjectReason::ALL {
+            families.ejections.with_label_values(&[name, upstream, reason.name(), enforced]);
+        }
+        for guard in Guard::ALL {
+            families.ejections_prevented.with_label_values(&[name, upstream, guard.name()]);
+        }
+        for kind in MASKS {
+            families.masked.with_label_values(&[name, upstream, kind]);
+        }
+        for result in CheckResult::ALL.iter().filter(|_| pool.check.is_some()) {
+            families.checks.with_label_values(&[name, upstream, result.name()]);
+        }
         let attempts = Class::ALL
             .iter()
-            .map(|class| families.attempts.with_label_values(&[pool, upstream, class.name()]))
+            .map(|class| families.attempts.with_label_values(&[name, upstream, class.name()]))
             .collect();
-        let seconds = families.attempt_seconds.with_label_values(&[pool, upstream]);
-        Self { name: upstream.to_owned(), attempts, seconds }
+        let seconds = families.attempt_seconds.with_label_values(&[name, upstream]);
+        Self { attempts, seconds }
+    }
+
+    pub(super) fn attempt(&self, class: Class, took: Duration) {
+        if let Some(counter) = self.attempts.get(class as usize) {
+            counter.inc();
+        }
+        self.seconds.observe(took.as_secs_f64());
     }
 }

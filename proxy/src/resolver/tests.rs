@@ -1,4 +1,5 @@
 use super::*;
+use crate::metrics::Metrics;
 use crate::snapshot::{Snapshot, Turn};
 use aorta_core::time::Timestamp;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
@@ -70,7 +71,7 @@ fn reply(query: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
 
 fn upstream() -> Snapshot {
     let config = crate::config::parse(YAML, Path::new(".")).unwrap();
-    Snapshot::new(config, Timestamp::ZERO, 1)
+    Snapshot::new(config, &Metrics::new(&[]).unwrap(), Timestamp::ZERO, 1)
 }
 
 #[tokio::test]
@@ -78,21 +79,21 @@ async fn a_dns_answer_that_is_empty_keeps_the_last_addresses() {
     let server = NameServer::start().await;
     let system = server.resolver();
     let snapshot = upstream();
-    let (config, live) = (&snapshot.pools[0].config.upstreams[0], &snapshot.pools[0].upstreams[0]);
+    let live = &snapshot.pools[0].upstreams[0].site;
 
     server.say(&[[127, 0, 0, 2], [127, 0, 0, 3]]);
-    let pause = refresh(&system, config, live).await;
+    let pause = refresh(&system, live).await;
     assert_eq!(live.addresses(), ["127.0.0.2:443", "127.0.0.3:443"]);
     assert_eq!((pause, live.is_stale()), (TTL_MIN, false));
     assert!(live.resolved_unix() > 0.0);
 
     server.say(&[]);
-    assert_eq!(refresh(&system, config, live).await, RETRY);
+    assert_eq!(refresh(&system, live).await, RETRY);
     assert_eq!(live.addresses(), ["127.0.0.2:443", "127.0.0.3:443"]);
     assert!(live.is_stale());
 
     server.say(&[[127, 0, 0, 4]]);
-    refresh(&system, config, live).await;
+    refresh(&system, live).await;
     assert_eq!(live.addresses(), ["127.0.0.4:443"]);
     assert!(!live.is_stale());
 }
@@ -100,10 +101,10 @@ async fn a_dns_answer_that_is_empty_keeps_the_last_addresses() {
 #[test]
 fn ipv6_and_ipv4_take_turns_and_an_address_that_failed_is_last() {
     let snapshot = upstream();
-    let (config, live) = (&snapshot.pools[0].config.upstreams[0], &snapshot.pools[0].upstreams[0]);
+    let live = &snapshot.pools[0].upstreams[0].site;
     let addresses =
         ["192.0.2.1:443", "192.0.2.2:443", "192.0.2.3:443", "[2001:db8::1]:443", "[2001:db8::2]:443"];
-    live.replace(config, &addresses.map(|address| address.parse().unwrap()));
+    live.replace(&addresses.map(|address| address.parse().unwrap()));
     let now = crate::clock::now();
     let order = || live.peers(Turn::Next, now).iter().map(|peer| peer.address()).collect::<Vec<_>>();
     let is_v6 = |address: &String| address.starts_with('[');

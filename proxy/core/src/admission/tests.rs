@@ -136,3 +136,21 @@ fn in_a_flood_of_every_class_the_first_is_served_first() {
     }
     assert!(served[0] > 9_000, "{served:?}");
 }
+
+#[test]
+fn other_bounds_let_in_who_waits_and_turn_nobody_out() {
+    let spec =
+        |max, queue| Concurrency { max: NonZeroU32::new(max).unwrap(), queue, ..Concurrency::default() };
+    let mut admission = Admission::new(spec(1, 4));
+    for _ in 0..5 {
+        admission.arrive(Priority::Record);
+    }
+    assert_eq!((admission.running(), admission.waiting()), (1, 4));
+    assert_eq!(admission.reconfigure(spec(3, 0)).len(), 2);
+    assert_eq!((admission.running(), admission.waiting()), (3, 2));
+    assert_eq!(admission.reconfigure(spec(2, 0)), []);
+    assert_eq!((admission.running(), admission.waiting()), (3, 2), "who is in stays");
+    assert_eq!(admission.leave(), None, "there was one too many");
+    assert!(admission.leave().is_some());
+    assert_eq!((admission.running(), admission.waiting()), (2, 1));
+}

@@ -16,6 +16,12 @@ impl RoundRobin {
         Self { balances: vec![0; upstreams] }
     }
 
+    /// The same round over other upstreams: each of them with the place where it stood, if it did.
+    pub(super) fn reconfigure(&mut self, stood: impl Iterator<Item = Option<usize>>) {
+        let balance = |place: Option<usize>| place.and_then(|place| self.balances.get(place)).copied();
+        self.balances = stood.map(|place| balance(place).unwrap_or_default()).collect();
+    }
+
     /// Picks one of the candidates, each given as its index and its weight; none when there is no candidate.
     ///
     /// Upstreams that are no candidates keep their balance: a short absence is not made up for by a burst,

@@ -7,6 +7,7 @@ use crate::pool::{Choice, Pool};
 use crate::receipt::Receipt;
 use crate::retry::Denial;
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use fastrand::Rng;
 
 impl Exchange {
@@ -25,7 +26,7 @@ impl Exchange {
     }
 
     /// The upstream that it keeps away from.
-    pub(super) const fn avoids(&self) -> Option<usize> {
+    pub(super) const fn avoids(&self) -> Option<UpstreamKey> {
         match self.met {
             Met::Away(ticket) => Some(ticket.upstream),
             _ => None,

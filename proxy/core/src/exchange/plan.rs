@@ -7,6 +7,7 @@ use crate::fhir_safety::Safety;
 use crate::pool::{Choice, Pool, Wish};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use std::time::Duration;
 
 /// What is known of a request when its first attempt begins.
@@ -23,14 +24,14 @@ pub struct Terms {
     /// When the client itself gives up; none when it did not say. It can only shorten the pool's time.
     pub deadline: Option<Timestamp>,
     /// It follows a link that this upstream made, so only those who know the page are asked.
-    pub page: Option<usize>,
+    pub page: Option<UpstreamKey>,
 }
 
 /// The next thing to do: one try at one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Index of the upstream in its pool.
-    pub upstream: usize,
+    /// At which upstream of the pool.
+    pub upstream: UpstreamKey,
     /// One for the first.
     pub number: usize,
     /// The moment it must be judged.

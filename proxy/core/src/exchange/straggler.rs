@@ -5,6 +5,7 @@ use super::Failure;
 use crate::classify::{self, AnswerFacts, Class};
 use crate::pool::{Choice, Outcome, Pool};
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ pub enum Came<'a> {
 /// The end of a loser, to be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Late {
-    /// Index of its upstream in the pool.
-    pub upstream: usize,
+    /// At which upstream of the pool.
+    pub upstream: UpstreamKey,
     /// What came of it.
     pub class: Class,
     /// How long it was out.
@@ -43,9 +44,9 @@ pub struct Late {
 }
 
 impl Straggler {
-    /// Index of its upstream in the pool.
+    /// At which upstream of the pool.
     #[must_use]
-    pub const fn upstream(&self) -> usize {
+    pub const fn upstream(&self) -> UpstreamKey {
         self.choice.upstream
     }
 

@@ -62,6 +62,11 @@ fn spec(upstreams: usize) -> PoolSpec {
     }
 }
 
+/// Of a pool that was never reconfigured.
+const fn key(place: usize) -> UpstreamKey {
+    UpstreamKey::at_first(place)
+}
+
 /// A pool with a clock and dice.
 struct Desk {
     pool: Pool,
@@ -132,7 +137,7 @@ impl Desk {
         for _ in 0..20 {
             let mut exchange = self.open(Safety::Safe);
             let attempt = self.choose(&mut exchange);
-            let _ = self.judge(&mut exchange, if attempt.upstream == upstream { UNSENT } else { OK });
+            let _ = self.judge(&mut exchange, if attempt.upstream == key(upstream) { UNSENT } else { OK });
             let _ = self.close(exchange);
         }
         assert_eq!(self.pool.upstreams()[upstream].health().name(), "ejected");

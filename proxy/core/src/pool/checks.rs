@@ -4,7 +4,7 @@ use super::{Guard, Pool, PoolEvent, Rule};
 use crate::check::CheckResult;
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
-use crate::upstream::{Health, Suspicion};
+use crate::upstream::{Health, Suspicion, UpstreamKey};
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ const VERIFY_PAUSE: Duration = Duration::from_secs(1);
 /// A check that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckOut {
-    /// Index of the upstream that is asked.
-    pub upstream: usize,
+    /// Which upstream is asked.
+    pub upstream: UpstreamKey,
     epoch: u32,
 }
 
 impl Pool {
     /// Reports what a check found that was asked for by [`PoolEvent::VerifyWanted`].
-    pub fn verified(&mut self, upstream: usize, result: CheckResult, now: Timestamp, rng: &mut Rng) {
-        let Some(held) = self.upstreams.get_mut(upstream) else { return };
+    pub fn verified(&mut self, upstream: UpstreamKey, result: CheckResult, now: Timestamp, rng: &mut Rng) {
+        let Some(place) = self.place(upstream) else { return };
+        let held = &mut self.upstreams[place];
         if !matches!(held.suspicion, Suspicion::Verifying { .. }) {
             return;
         }
@@ -33,24 +34,24 @@ impl Pool {
                 held.suspicion = Suspicion::Cleared { until: now + VERIFY_PAUSE };
                 self.events.push(PoolEvent::EjectionPrevented { upstream, guard: Guard::Unverified });
             }
-            CheckResult::Refused => self.eject(upstream, EjectReason::DeniedVerified, now, rng),
-            CheckResult::Failed => self.on_failure(upstream, false, now, rng),
+            CheckResult::Refused => self.eject(place, EjectReason::DeniedVerified, now, rng),
+            CheckResult::Failed => self.on_failure(place, false, now, rng),
         }
     }
 
     /// A check that nothing but time asked for begins; its end is reported to [`Pool::checked`].
     #[must_use]
-    pub fn begin_check(&self, upstream: usize) -> Option<CheckOut> {
+    pub fn begin_check(&self, upstream: UpstreamKey) -> Option<CheckOut> {
         self.spec.active_health?;
-        self.upstreams.get(upstream).map(|held| CheckOut { upstream, epoch: held.epoch })
+        self.upstream(upstream).map(|held| CheckOut { upstream, epoch: held.epoch })
     }
 
     /// Such a check came back.
     pub fn checked(&mut self, out: CheckOut, result: CheckResult, now: Timestamp, rng: &mut Rng) {
-        let upstream = out.upstream;
-        let (Some(policy), Some(held)) = (self.spec.active_health, self.upstreams.get_mut(upstream)) else {
+        let (Some(policy), Some(place)) = (self.spec.active_health, self.place(out.upstream)) else {
             return;
         };
+        let held = &mut self.upstreams[place];
         let after = held.checked.after(result, &policy);
         let turned = held.checked.is_up() != after.is_up();
         // What it saw was before the last change of health: it counts, and decides nothing.
@@ -62,9 +63,9 @@ impl Pool {
             return;
         }
         if result == CheckResult::Passed {
-            self.on_passed_check(upstream, turned, now, rng);
+            self.on_passed_check(place, turned, now, rng);
         } else {
-            self.on_failed_check(upstream, turned, now, rng);
+            self.on_failed_check(place, turned, now, rng);
         }
     }
 

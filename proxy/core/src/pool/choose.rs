@@ -4,26 +4,26 @@ use super::{Pool, PoolEvent, Rule};
 use crate::balance::{BalancePolicy, Candidate, Circumstances};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
-use crate::upstream::{Health, Upstream};
+use crate::upstream::{DomainKey, Health, Upstream, UpstreamKey};
 use fastrand::Rng;
 
 /// What the exchange brings to the choice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
     /// Upstreams this request has asked already, in order.
-    pub tried: &'a [usize],
+    pub tried: &'a [UpstreamKey],
     /// This request can be rescued if the upstream fails it, so it may be the probe.
     pub may_probe: bool,
     /// What a hashing policy hashes it by.
     pub key: Option<u64>,
-    /// It writes, and this upstream may have carried it out already: only the same record store may be asked.
-    pub inside: Option<usize>,
+    /// It writes, and may have been carried out already in this record store: no other may be asked.
+    pub inside: Option<DomainKey>,
     /// It reads for this client, which wants to find there what it wrote.
     pub reader: Option<u64>,
     /// It follows a link that this upstream made: nobody else need know the page.
-    pub page: Option<usize>,
+    pub page: Option<UpstreamKey>,
     /// It keeps away from this upstream while another one that is willing stands in rotation.
-    pub avoid: Option<usize>,
+    pub avoid: Option<UpstreamKey>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -61,10 +61,14 @@ impl Tier {
 /// The chosen upstream, and what the pool must remember about the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Index in the pool.
-    pub upstream: usize,
+    /// Which upstream.
+    pub upstream: UpstreamKey,
     /// Why.
     pub tier: Tier,
+    /// Where it stood as it was chosen, and most likely stands.
+    pub(super) place: usize,
+    /// Its record store, when that is known by name.
+    pub(crate) store: Option<DomainKey>,
     pub(super) epoch: u32,
     /// When it was made; none once the upstream's latency is known.
     pub(super) since: Option<Timestamp>,
@@ -75,10 +79,26 @@ pub struct Choice {
     /// A drill's fault is done to it: what came of it is not the upstream's own.
     pub(super) drilled: bool,
     /// What it takes tells what reads of the pool usually take.
-    is_usual: bool,
+    pub(super) is_usual: bool,
 }
 
 impl Choice {
+    /// An upstream in rotation, beside a late one: that says nothing about the usual.
+    fn of(held: &Upstream, place: usize, now: Timestamp) -> Self {
+        Self {
+            upstream: held.key,
+            tier: Tier::Rotation,
+            place,
+            store: held.domain,
+            epoch: held.epoch,
+            since: Some(now),
+            paced: true,
+            slow_since: None,
+            drilled: false,
+            is_usual: false,
+        }
+    }
+
     /// This attempt is the probe of an ejected upstream.
     #[must_use]
     pub fn is_probe(&self) -> bool {
@@ -93,8 +113,8 @@ impl Pool {
         if self.unwell > 0 {
             self.open_probes(now);
         }
-        let (upstream, tier) = self.candidate(wish, now, rng)?;
-        let held = &mut self.upstreams[upstream];
+        let (place, tier) = self.candidate(wish, now, rng)?;
+        let held = &mut self.upstreams[place];
         held.in_flight += 1;
         held.probed_at = if tier == Tier::Probe { now } else { held.probed_at };
         if tier == Tier::Probe
@@ -102,16 +122,11 @@ impl Pool {
         {
             *busy = self.spec.keeps(Rule::OneProbe);
         }
-        let (since, paced, is_usual) = (Some(now), wish.may_probe, wish.reader.is_some());
         Some(Choice {
-            upstream,
             tier,
-            epoch: held.epoch,
-            since,
-            paced,
-            slow_since: None,
-            drilled: false,
-            is_usual,
+            paced: wish.may_probe,
+            is_usual: wish.reader.is_some(),
+            ..Choice::of(held, place, now)
         })
     }
 
@@ -125,33 +140,35 @@ impl Pool {
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let knows = self.knows_page(wish.page);
         let fit = |home| {
-            move |index: usize, held: &Upstream| {
+            move |_: usize, held: &Upstream| {
                 let willing = now >= held.skip_until && !held.is_being_verified(now) && held.is_in(home);
                 let room = held.health.in_rotation() && held.has_room();
-                let may = Some(index) != wish.avoid && !wish.tried.contains(&index);
-                willing && room && knows(index, held) && may
+                let may = Some(held.key) != wish.avoid && !wish.tried.contains(&held.key);
+                willing && room && knows(held) && may
             }
         };
-        let upstream = self.pick(&mut about, fit(home)).or_else(|| self.pick(&mut about, fit(None)))?;
-        let held = &mut self.upstreams[upstream];
+        let place = self.pick(&mut about, fit(home)).or_else(|| self.pick(&mut about, fit(None)))?;
+        let held = &mut self.upstreams[place];
         held.in_flight += 1;
-        let (tier, epoch, since) = (Tier::Rotation, held.epoch, Some(now));
-        // Beside a late one it says nothing about the usual.
-        let (paced, slow_since) = (true, None);
-        Some(Choice { upstream, tier, epoch, since, paced, slow_since, drilled: false, is_usual: false })
+        Some(Choice::of(held, place, now))
     }
 
     /// A request that waits for this choice had better go elsewhere: the upstream was put out of rotation since,
     /// and somebody in rotation could serve it.
-    pub(crate) fn is_better_left(&self, choice: Choice, page: Option<usize>) -> bool {
+    pub(crate) fn is_better_left(&self, choice: Choice, page: Option<UpstreamKey>) -> bool {
         let knows = self.knows_page(page);
-        let serves = |(index, held): (usize, &Upstream)| {
-            let serves = held.health.in_rotation() && held.has_room();
-            serves && index != choice.upstream && knows(index, held)
+        let serves = |held: &Upstream| {
+            held.health.in_rotation() && held.has_room() && held.key != choice.upstream && knows(held)
         };
         let put_out = |held: &Upstream| held.epoch != choice.epoch && !held.health.in_rotation();
-        let was_put_out = self.upstreams.get(choice.upstream).is_some_and(put_out);
-        !self.panic && was_put_out && self.upstreams.iter().enumerate().any(serves)
+        let was_put_out = self.upstream(choice.upstream).is_some_and(put_out);
+        !self.panic && was_put_out && self.upstreams.iter().any(serves)
+    }
+
+    /// Where the chosen upstream stands; none when it is not configured any more.
+    pub(super) fn place_of(&self, choice: Choice) -> Option<usize> {
+        let stands = self.upstreams.get(choice.place).is_some_and(|held| held.key == choice.upstream);
+        if stands { Some(choice.place) } else { self.place(choice.upstream) }
     }
 
     /// The attempt has its answer's head: what follows may stream for hours, so the next probe need not wait,
@@ -159,7 +176,8 @@ impl Pool {
     pub(crate) fn streams(&mut self, choice: Choice, now: Timestamp) -> Choice {
         self.time(choice, now);
         let slow_since = choice.since.filter(|_| self.book_pace(choice, now));
-        if let Some(held) = self.upstreams.get_mut(choice.upstream)
+        if let Some(place) = self.place_of(choice)
+            && let held = &mut self.upstreams[place]
             && choice.is_probe()
             && held.epoch == choice.epoch
             && let Health::Probing { busy, .. } = &mut held.health
@@ -176,9 +194,9 @@ impl Pool {
             self.tail.answered(now.since(since));
         }
         if self.spec.balance == BalancePolicy::PeakEwma
-            && let Some(held) = self.upstreams.get_mut(choice.upstream)
+            && let Some(place) = self.place_of(choice)
         {
-            held.latency.answered(now.since(since), now);
+            self.upstreams[place].latency.answered(now.since(since), now);
         }
     }
 
@@ -188,20 +206,19 @@ impl Pool {
     }
 
     /// Somebody who was not tried yet could be asked.
-    pub(crate) fn has_untried(&self, tried: &[usize], inside: Option<usize>) -> bool {
-        let domain = self.domain(inside);
-        let open = |(index, held): (usize, &Upstream)| !tried.contains(&index) && held.is_in(domain);
-        self.upstreams.iter().enumerate().any(open)
+    pub(crate) fn has_untried(&self, tried: &[UpstreamKey], inside: Option<DomainKey>) -> bool {
+        self.upstreams.iter().any(|held| !tried.contains(&held.key) && held.is_in(inside))
     }
 
-    /// A conditional create that this upstream may have carried out can be repeated: its record store is known
-    /// by name, or there is no other.
-    pub(crate) fn knows_store(&self, upstream: usize) -> bool {
-        self.upstreams.len() == 1 || self.domain(Some(upstream)).is_some()
+    /// A conditional create that this upstream may have carried out can be repeated although its record store has
+    /// no name: there is no other upstream.
+    pub(crate) fn is_only(&self, upstream: UpstreamKey) -> bool {
+        matches!(&self.upstreams[..], [only] if only.key == upstream)
     }
 
-    pub(super) fn domain(&self, upstream: Option<usize>) -> Option<usize> {
-        upstream.and_then(|index| self.upstreams.get(index)).and_then(|held| held.domain)
+    /// The record store of an upstream, when it is known by name.
+    pub(crate) fn domain(&self, upstream: UpstreamKey) -> Option<DomainKey> {
+        self.upstream(upstream).and_then(|held| held.domain)
     }
 
     fn candidate(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<(usize, Tier)> {
@@ -209,17 +226,17 @@ impl Pool {
         if let Some(maker) = wish.page {
             return self.page_candidate(maker, wish, &mut about);
         }
-        let inside = self.domain(wish.inside);
+        let inside = wish.inside;
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let tried = if self.spec.keeps(Rule::OthersFirst) { wish.tried } else { &[] };
         let open =
-            |index: usize, held: &Upstream| !tried.contains(&index) && held.is_in(inside) && held.has_room();
+            |_: usize, held: &Upstream| !tried.contains(&held.key) && held.is_in(inside) && held.has_room();
         let willing = |held: &Upstream| now >= held.skip_until && !held.is_being_verified(now);
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.
         for home in [home, None].into_iter().skip(usize::from(home.is_none())) {
             let first = |index: usize, held: &Upstream| {
-                Some(index) != wish.avoid && open(index, held) && willing(held) && held.is_in(home)
+                Some(held.key) != wish.avoid && open(index, held) && willing(held) && held.is_in(home)
             };
             if self.panic
                 // Whom to prefer is a question among the healthy: here everybody is eligible.
@@ -237,9 +254,13 @@ impl Pool {
                 return Some((index, Tier::Rotation));
             }
         }
-        if let Some(index) = wish.avoid.filter(|&index| {
-            self.upstreams.get(index).is_some_and(|held| rotation(held) && willing(held) && open(index, held))
-        }) {
+        let avoided = wish.avoid.and_then(|key| self.place(key));
+        if let Some(index) = avoided
+            && let held = &self.upstreams[index]
+            && rotation(held)
+            && willing(held)
+            && open(index, held)
+        {
             return Some((index, Tier::Rotation));
         }
         if let Some(index) = self.pick(&mut about, |index, held| rotation(held) && open(index, held)) {
@@ -309,14 +330,15 @@ impl Pool {
     }
 
     /// One that stands in rotation if there is any, and among those the one asked longest ago.
-    fn again(&self, tried: &[usize], inside: Option<usize>) -> Option<usize> {
-        let last_asked = |index: usize| tried.iter().rposition(|&asked| asked == index).unwrap_or(0);
-        (0..self.upstreams.len())
-            .filter(|&index| self.upstreams[index].is_in(inside) && self.upstreams[index].has_room())
-            .min_by_key(|&index| (!self.upstreams[index].health.in_rotation(), last_asked(index)))
+    fn again(&self, tried: &[UpstreamKey], inside: Option<DomainKey>) -> Option<usize> {
+        let last_asked = |held: &Upstream| tried.iter().rposition(|&asked| asked == held.key).unwrap_or(0);
+        let open =
+            self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(inside) && held.has_room());
+        let first = open.min_by_key(|(_, held)| (!held.health.in_rotation(), last_asked(held)));
+        first.map(|(index, _)| index)
     }
 
-    fn due_probe(&self, wish: Wish<'_>, home: Option<usize>, now: Timestamp) -> Option<usize> {
+    fn due_probe(&self, wish: Wish<'_>, home: Option<DomainKey>, now: Timestamp) -> Option<usize> {
         // A pool that sees only writes must probe too: after one more ejection's length a write does it.
         let patience = self.spec.passive_health.ejection;
         let due = |held: &Upstream| match held.health {
@@ -343,7 +365,8 @@ impl Pool {
     /// From now on one request at a time may try an ejected upstream.
     pub(super) fn open_probe(&mut self, upstream: usize, reason: EjectReason, now: Timestamp) {
         let probing = Health::Probing { reason, since: now, successes: 0, busy: false };
-        self.upstreams[upstream].enter(probing, now);
-        self.events.push(PoolEvent::ProbingStarted { upstream });
+        let held = &mut self.upstreams[upstream];
+        held.enter(probing, now);
+        self.events.push(PoolEvent::ProbingStarted { upstream: held.key });
     }
 }

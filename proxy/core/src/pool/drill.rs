@@ -12,7 +12,7 @@ use crate::outlier::EjectReason;
 use crate::pace::Pace;
 use crate::pool::CheckOut;
 use crate::time::Timestamp;
-use crate::upstream::Health;
+use crate::upstream::{Health, Upstream, UpstreamKey};
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Pool {
     /// Why it does not begin: then nothing has changed.
     pub fn begin_drill(&mut self, plan: DrillPlan, now: Timestamp) -> Result<(), DrillRefusal> {
         self.may_drill(&plan)?;
-        let ejections = self.upstreams[plan.upstream].ejections;
+        let ejections = self.upstream(plan.upstream).map_or(0, Upstream::ejections);
         let (serial, before) = (self.next_serial(), self.ledger.tally(now));
         self.drill = Some(Box::new(Drill::begin(plan, serial, before, ejections, now)));
         self.events.push(PoolEvent::DrillBegan { upstream: plan.upstream });
@@ -38,7 +38,7 @@ impl Pool {
     /// is ended at once.
     pub fn resume_drill(&mut self, record: &DrillRecord, now: Timestamp, rng: &mut Rng) {
         let upstream = record.plan.upstream;
-        if upstream >= self.upstreams.len() || self.drill.is_some() {
+        if self.place(upstream).is_none() || self.drill.is_some() {
             return;
         }
         let serial = self.next_serial();
@@ -54,7 +54,8 @@ impl Pool {
         let upstream = drill.plan.upstream;
         let (condemned, failed_itself, ejections) = (drill.condemned, drill.failed_itself, drill.ejections);
         self.events.push(PoolEvent::DrillEnded { upstream, end });
-        let held = &mut self.upstreams[upstream];
+        let Some(place) = self.place(upstream) else { return };
+        let held = &mut self.upstreams[place];
         // What it did by itself is judged as ever.
         if failed_itself || held.health.reason() == Some(EjectReason::Operator) {
             return;
@@ -62,7 +63,7 @@ impl Pool {
         held.ejections = held.ejections.min(ejections);
         held.checked = Checked::default();
         if condemned && held.health != Health::Healthy {
-            self.readmit(upstream, now, rng);
+            self.readmit(place, now, rng);
         } else if held.health == Health::Healthy {
             held.outlier.clear();
             (held.bias, held.pace) = (Bias::default(), Pace::default());
@@ -106,7 +107,7 @@ impl Pool {
     }
 
     fn may_drill(&self, plan: &DrillPlan) -> Result<(), DrillRefusal> {
-        let held = self.upstreams.get(plan.upstream).ok_or(DrillRefusal::NoSuchUpstream)?;
+        let held = self.upstream(plan.upstream).ok_or(DrillRefusal::NoSuchUpstream)?;
         let is_degraded = |health| matches!(health, Health::Degraded { .. });
         let (left, needed) = (self.healthy_but(plan.upstream), self.needed());
         match () {
@@ -124,9 +125,9 @@ impl Pool {
         self.spec.retry.attempts_max.get() > 1
     }
 
-    fn healthy_but(&self, upstream: usize) -> usize {
-        let others = self.upstreams.iter().enumerate().filter(|(index, _)| *index != upstream);
-        others.filter(|(_, held)| held.health == Health::Healthy).count()
+    fn healthy_but(&self, upstream: UpstreamKey) -> usize {
+        let others = self.upstreams.iter().filter(|held| held.key != upstream);
+        others.filter(|held| held.health == Health::Healthy).count()
     }
 
     fn needed(&self) -> usize {
@@ -213,19 +214,19 @@ impl Pool {
     }
 
     /// Whether this request did without the upstream that a drill is about.
-    pub(crate) fn did_without(&self, asked: &[usize]) -> bool {
+    pub(crate) fn did_without(&self, asked: &[UpstreamKey]) -> bool {
         self.drill.as_ref().is_none_or(|drill| !asked.contains(&drill.plan.upstream))
     }
 
     /// What an attempt at this upstream taught, a fault of the drill's own making or not.
-    pub(super) fn drill_sees(&mut self, upstream: usize, drilled: bool, evidence: Evidence) {
+    pub(super) fn drill_sees(&mut self, upstream: UpstreamKey, drilled: bool, evidence: Evidence) {
         let Some(drill) = self.drill.as_mut().filter(|drill| drill.plan.upstream == upstream) else { return };
         let failed = !matches!(evidence, Evidence::Success | Evidence::Drift | Evidence::None);
         drill.failed_itself |= failed && !drilled;
     }
 
     /// The health of this upstream was put in question.
-    pub(super) fn drill_condemns(&mut self, upstream: usize, ejected: bool, now: Timestamp) {
+    pub(super) fn drill_condemns(&mut self, upstream: UpstreamKey, ejected: bool, now: Timestamp) {
         let Some(drill) = self.drill.as_mut().filter(|drill| drill.plan.upstream == upstream) else { return };
         if !drill.is_under_way() {
             return;

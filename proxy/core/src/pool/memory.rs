@@ -37,7 +37,7 @@ impl Pool {
             }
             let longest = now + policy.ejection_max.max(policy.ejection);
             let health = match out {
-                Some((_, until)) if self.guard(index).is_none() => {
+                Some((_, until)) if self.guard_at(index).is_none() => {
                     Health::Ejected { reason, until: until.min(longest), successes: 0 }
                 }
                 _ => Health::Degraded { reason, successes: 0 },

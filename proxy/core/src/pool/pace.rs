@@ -18,24 +18,25 @@ impl Pool {
     /// client's own time.
     pub(super) fn book_pace(&mut self, choice: Choice, now: Timestamp) -> bool {
         let policy = self.spec.passive_health;
-        let (Some(since), Some(held)) = (choice.since, self.upstreams.get_mut(choice.upstream)) else {
+        let (Some(since), Some(place)) = (choice.since, self.place_of(choice)) else {
             return false;
         };
+        let held = &mut self.upstreams[place];
         if !choice.paced || held.epoch != choice.epoch || policy.latency_factor == 0 {
             return false;
         }
         let took = now.since(since);
         held.pace.answered(took, policy.latency_min / 2, now);
-        took > policy.latency_min && self.outpaced_by(choice.upstream, micros(took), now) > 0
+        took > policy.latency_min && self.outpaced_by(place, micros(took), now) > 0
     }
 
     /// Judges the pace of an attempt that succeeded; true when it puts its upstream out.
     pub(super) fn is_too_slow(&mut self, choice: Choice, now: Timestamp, rng: &mut Rng) -> bool {
         let slow_since = choice.slow_since.or(choice.since.filter(|_| self.book_pace(choice, now)));
         if let Some(since) = slow_since {
-            self.on_slow(choice.upstream, since, now, rng);
+            self.on_slow(choice.place, since, now, rng);
         }
-        slow_since.is_some() && self.upstreams[choice.upstream].epoch != choice.epoch
+        slow_since.is_some() && self.upstreams[choice.place].epoch != choice.epoch
     }
 
     /// An answer was far too slow: if most are, less is asked of the upstream, and at last nothing.
@@ -90,6 +91,6 @@ impl Pool {
         let stands_in = |(index, held): (usize, &Upstream)| {
             index != upstream && held.health == Health::Healthy && held.is_in(domain)
         };
-        self.guard(upstream).is_none() && self.upstreams.iter().enumerate().any(stands_in)
+        self.guard_at(upstream).is_none() && self.upstreams.iter().enumerate().any(stands_in)
     }
 }

@@ -7,7 +7,7 @@ use crate::classify::{Class, Evidence, Repeat};
 use crate::outlier::EjectReason;
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
-use crate::upstream::{Health, Suspicion};
+use crate::upstream::{DomainKey, Health, Suspicion, UpstreamKey};
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -37,7 +37,9 @@ pub struct Outcome {
 impl Pool {
     /// Ends an attempt: books what it taught.
     pub fn settle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp, rng: &mut Rng) {
-        let Some(held) = self.upstreams.get_mut(choice.upstream) else { return };
+        let Some(place) = self.place_of(choice) else { return self.settle_retired(choice, outcome, now) };
+        let choice = Choice { place, ..choice };
+        let held = &mut self.upstreams[place];
         held.in_flight = held.in_flight.saturating_sub(1);
         let current = held.epoch == choice.epoch || !self.spec.keeps(Rule::ForgetTheStale);
         if current
@@ -54,7 +56,7 @@ impl Pool {
             counts: current,
         });
         self.heed_throttle(choice, outcome, now);
-        self.heed_write(choice, outcome, now);
+        self.heed_write(self.upstreams[place].domain, outcome, now);
         let evidence = outcome.class.evidence();
         self.drill_sees(choice.upstream, choice.drilled, evidence);
         if !current {
@@ -65,32 +67,32 @@ impl Pool {
         } else if self.spec.balance == BalancePolicy::PeakEwma
             && !matches!(evidence, Evidence::Drift | Evidence::None)
         {
-            self.upstreams[choice.upstream].latency.failed(now);
+            self.upstreams[place].latency.failed(now);
         }
         if evidence == Evidence::Success && self.is_too_slow(choice, now, rng) {
             return;
         }
         match evidence {
-            Evidence::Success => self.on_success(choice.upstream, now, rng),
-            Evidence::Failure => self.on_failure(choice.upstream, false, now, rng),
-            Evidence::AppFailure => self.on_failure(choice.upstream, true, now, rng),
-            Evidence::Slowness => self.on_slowness(choice.upstream, now, rng),
-            Evidence::Suspicion => self.on_suspicion(choice.upstream, outcome.client, now, rng),
+            Evidence::Success => self.on_success(place, now, rng),
+            Evidence::Failure => self.on_failure(place, false, now, rng),
+            Evidence::AppFailure => self.on_failure(place, true, now, rng),
+            Evidence::Slowness => self.on_slowness(place, now, rng),
+            Evidence::Suspicion => self.on_suspicion(place, outcome.client, now, rng),
             // Without a check nothing tells a lost deployment from a client's wrong path.
             Evidence::Drift if self.spec.active_health.is_some() => {
-                self.on_suspicion(choice.upstream, outcome.client, now, rng);
+                self.on_suspicion(place, outcome.client, now, rng);
             }
             Evidence::Drift | Evidence::None => {}
         }
     }
 
     /// Also a write that only may have been carried out: its client will look for it.
-    fn heed_write(&mut self, choice: Choice, outcome: Outcome, now: Timestamp) {
+    pub(super) fn heed_write(&mut self, store: Option<DomainKey>, outcome: Outcome, now: Timestamp) {
         let may_stand =
             outcome.class == Class::Answered || outcome.class.repeat() == Repeat::SafeOrIdempotent;
         if outcome.wrote
             && may_stand
-            && let Some(domain) = self.upstreams[choice.upstream].domain
+            && let Some(domain) = store
         {
             self.affinity.wrote(outcome.client, domain, now);
         }
@@ -101,7 +103,7 @@ impl Pool {
             return;
         }
         let asked = outcome.retry_after.unwrap_or(THROTTLE_PAUSE).min(THROTTLE_PAUSE_MAX);
-        let held = &mut self.upstreams[choice.upstream];
+        let held = &mut self.upstreams[choice.place];
         match outcome.class {
             Class::Throttled => held.skip_until = held.skip_until.max(now + asked),
             Class::QuotaExceeded => {
@@ -144,12 +146,16 @@ impl Pool {
         if was_out && !alone {
             held.ramp = Ramp::begin(self.spec.slow_start, now);
         }
-        self.events.push(PoolEvent::Readmitted { upstream });
+        self.events.push(PoolEvent::Readmitted { upstream: held.key });
         self.review_panic();
-        // Whoever was kept only because nobody healthy was left is not needed any more.
+        self.release_degraded(now, rng);
+    }
+
+    /// Whoever was kept only because nobody healthy was left is not needed any more.
+    pub(super) fn release_degraded(&mut self, now: Timestamp, rng: &mut Rng) {
         for index in 0..self.upstreams.len() {
             if let Health::Degraded { reason, .. } = self.upstreams[index].health
-                && self.guard(index).is_none()
+                && self.guard_at(index).is_none()
             {
                 self.eject(index, reason, now, rng);
             }
@@ -212,7 +218,7 @@ impl Pool {
             };
             if !waiting {
                 held.suspicion = Suspicion::Verifying { until: now + VERIFY_LOST };
-                self.events.push(PoolEvent::VerifyWanted { upstream });
+                self.events.push(PoolEvent::VerifyWanted { upstream: held.key });
             }
             return;
         }
@@ -225,25 +231,26 @@ impl Pool {
         }
     }
 
-    pub(super) fn eject(&mut self, upstream: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
-        self.upstreams[upstream].chronicle.decide();
+    pub(super) fn eject(&mut self, place: usize, reason: EjectReason, now: Timestamp, rng: &mut Rng) {
+        let held = &mut self.upstreams[place];
+        let upstream = held.key;
+        held.chronicle.decide();
         if self.spec.passive_health.dry_run {
-            self.upstreams[upstream].outlier.clear();
+            held.outlier.clear();
             self.events.push(PoolEvent::Ejected { upstream, reason, until: now, enforced: false });
             return;
         }
-        let held = &mut self.upstreams[upstream];
         if held.health == Health::Healthy {
             held.cause = reason;
         }
-        if let Some(guard) = self.guard(upstream) {
-            let held = &mut self.upstreams[upstream];
+        if let Some(guard) = self.guard_at(place) {
+            let held = &mut self.upstreams[place];
             held.enter(Health::Degraded { reason, successes: 0 }, now);
             self.events.push(PoolEvent::EjectionPrevented { upstream, guard });
             self.drill_condemns(upstream, false, now);
         } else {
             let policy = &self.spec.passive_health;
-            let held = &mut self.upstreams[upstream];
+            let held = &mut self.upstreams[place];
             held.forgive(policy.window, now);
             let length = policy.ejection_after(held.ejections);
             let length = if self.spec.keeps(Rule::EjectionJitter) {
@@ -264,8 +271,12 @@ impl Pool {
 
     /// What forbids taking this upstream out of rotation.
     #[must_use]
-    pub fn guard(&self, upstream: usize) -> Option<Guard> {
-        let held = self.upstreams.get(upstream)?;
+    pub fn guard(&self, upstream: UpstreamKey) -> Option<Guard> {
+        self.place(upstream).and_then(|place| self.guard_at(place))
+    }
+
+    pub(super) fn guard_at(&self, place: usize) -> Option<Guard> {
+        let held = &self.upstreams[place];
         if !held.health.in_rotation() || !self.spec.keeps(Rule::KeepTheLast) {
             return None;
         }
@@ -273,7 +284,7 @@ impl Pool {
             .upstreams
             .iter()
             .enumerate()
-            .filter(|(index, held)| *index != upstream && held.health == Health::Healthy)
+            .filter(|(index, held)| *index != place && held.health == Health::Healthy)
             .count();
         if others == 0 {
             return Some(Guard::LastUpstream);

@@ -6,6 +6,7 @@ mod pace;
 mod page;
 mod priority;
 mod probing;
+mod reconfigure;
 mod room;
 mod slow_start;
 mod suspicion;
@@ -25,6 +26,11 @@ const WRITE: Wish<'static> = Wish { may_probe: false, ..READ };
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// Of a pool that was never reconfigured.
+const fn key(place: usize) -> UpstreamKey {
+    UpstreamKey::at_first(place)
 }
 
 fn n(number: u32) -> NonZeroU32 {
@@ -63,7 +69,8 @@ impl Yard {
 
     /// An attempt at this very upstream: everybody else was tried.
     fn direct(&mut self, upstream: usize) -> Choice {
-        let others: Vec<_> = (0..self.pool.upstreams.len()).filter(|&other| other != upstream).collect();
+        let others: Vec<_> =
+            (0..self.pool.upstreams.len()).filter(|&other| other != upstream).map(key).collect();
         self.choose(Wish { tried: &others, ..WRITE })
     }
 
@@ -101,10 +108,11 @@ impl Yard {
     /// Brings an ejected upstream back by its probes.
     fn readmit(&mut self, upstream: usize) {
         self.wait_out(upstream);
-        let others: Vec<_> = (0..self.pool.upstreams.len()).filter(|&other| other != upstream).collect();
+        let others: Vec<_> =
+            (0..self.pool.upstreams.len()).filter(|&other| other != upstream).map(key).collect();
         while self.health(upstream) != Health::Healthy {
             let probe = self.choose(Wish { tried: &others, ..READ });
-            assert_eq!(probe.upstream, upstream);
+            assert_eq!(probe.upstream, key(upstream));
             self.settle(probe, Class::Answered);
         }
     }
@@ -127,7 +135,7 @@ impl Yard {
             .map(|_| {
                 let choice = self.choose(WRITE);
                 self.settle(choice, Class::ClientFault);
-                choice.upstream
+                choice.upstream.number()
             })
             .collect()
     }

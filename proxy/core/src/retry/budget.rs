@@ -39,6 +39,13 @@ impl RetryBudget {
         Self { spec, balance: f64::from(spec.burst), flowed: now }
     }
 
+    /// Other terms from now on; what was saved up stays, as far as it may be.
+    pub fn reconfigure(&mut self, spec: BudgetSpec, now: Timestamp) {
+        self.flow(now);
+        self.spec = spec;
+        self.balance = self.balance.min(f64::from(spec.burst));
+    }
+
     /// One request came in.
     pub fn deposit(&mut self, now: Timestamp) {
         self.flow(now);

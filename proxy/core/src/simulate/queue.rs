@@ -3,6 +3,7 @@
 use crate::check::CheckResult;
 use crate::pool::CheckOut;
 use crate::time::Timestamp;
+use crate::upstream::UpstreamKey;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -26,9 +27,9 @@ pub(super) enum Due {
     /// A client loses patience.
     Departure { id: u64 },
     /// The check that verifies a denial comes back.
-    Verified { proxy: usize, upstream: usize },
+    Verified { proxy: usize, upstream: UpstreamKey },
     /// It is time for a proxy to check an upstream.
-    Beat { proxy: usize, upstream: usize },
+    Beat { proxy: usize, upstream: UpstreamKey },
     /// Such a check comes back.
     Checked { proxy: usize, out: CheckOut, result: CheckResult },
 }

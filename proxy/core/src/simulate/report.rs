@@ -88,10 +88,10 @@ impl Report {
             What::Chosen { request, attempt, hedge, .. } => {
                 self.attempts += 1;
                 self.hedges += u64::from(*hedge);
-                self.shares[attempt.upstream] += 1;
-                self.timeline.at(at).received[attempt.upstream] += 1;
+                self.shares[attempt.upstream.number()] += 1;
+                self.timeline.at(at).received[attempt.upstream.number()] += 1;
                 self.mark(request.id);
-                self.mark(attempt.upstream as u64);
+                self.mark(attempt.upstream.number() as u64);
             }
             What::Left { request, number } => {
                 self.moved += 1;
@@ -114,7 +114,9 @@ impl Report {
             }
             What::Told { event } => self.told(at, *event),
             What::Drill => {}
-            What::Verified { upstream, .. } | What::Checked { upstream, .. } => self.mark(*upstream as u64),
+            What::Verified { upstream, .. } | What::Checked { upstream, .. } => {
+                self.mark(upstream.number() as u64);
+            }
         }
     }
 
@@ -126,11 +128,13 @@ impl Report {
     fn told(&mut self, at: Timestamp, event: PoolEvent) {
         match event {
             PoolEvent::Ejected { upstream, reason, .. } => {
-                self.ejections.push((at, upstream, reason));
-                self.mark(upstream as u64);
+                self.ejections.push((at, upstream.number(), reason));
+                self.mark(upstream.number() as u64);
             }
-            PoolEvent::EjectionPrevented { upstream, guard } => self.prevented.push((at, upstream, guard)),
-            PoolEvent::Readmitted { upstream } => self.readmissions.push((at, upstream)),
+            PoolEvent::EjectionPrevented { upstream, guard } => {
+                self.prevented.push((at, upstream.number(), guard));
+            }
+            PoolEvent::Readmitted { upstream } => self.readmissions.push((at, upstream.number())),
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::DrillBegan { .. }

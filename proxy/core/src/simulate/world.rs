@@ -15,6 +15,7 @@ use crate::exchange::{Attempt, Came, Exchange, Failure, Straggler};
 use crate::pool::{CheckOut, Pool, PoolEvent};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
+use crate::upstream::{Upstream, UpstreamKey};
 use crate::verdict::Verdict;
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -170,9 +171,10 @@ impl<'a> World<'a> {
 
     fn send(&mut self, id: u64, attempt: Attempt, hedge: bool) {
         let Some(bad_key) = self.live.get(&id).map(|live| live.request.bad_key) else { return };
-        let mut fate = self.regions[attempt.upstream].fate(bad_key, self.now, &mut self.weather);
+        let upstream = attempt.upstream.number();
+        let mut fate = self.regions[upstream].fate(bad_key, self.now, &mut self.weather);
         let delay = self.meet(&attempt, &mut fate.effect);
-        let (region, effect) = (&mut self.regions[attempt.upstream], fate.effect);
+        let (region, effect) = (&mut self.regions[upstream], fate.effect);
         region.enter();
         let at = self.now + delay + region.takes(&fate, attempt.connect, &mut self.weather);
         let executes = match effect.runs {
@@ -213,7 +215,7 @@ impl<'a> World<'a> {
             Comes::Failure(failure) => live.exchange.failed(pool, number, failure, now, rng),
         };
         let Some(&AttemptRecord { class, .. }) = live.exchange.attempts().deciding() else { return };
-        let (proxy, request, upstream) = (live.proxy, live.request, out.attempt.upstream);
+        let (proxy, request, upstream) = (live.proxy, live.request, out.attempt.upstream.number());
         let streams = verdict == Verdict::Forward && request.streams && class == Class::Answered;
         if streams {
             live.streams_from = Some(upstream);
@@ -256,7 +258,7 @@ impl<'a> World<'a> {
         let Some(Loser { proxy, request, out, straggler }) = self.losers.remove(&(id, number)) else {
             return;
         };
-        self.regions[out.attempt.upstream].leave();
+        self.regions[out.attempt.upstream.number()].leave();
         let came = match &comes {
             None => Came::Nothing,
             Some(Comes::Answer(facts)) => Came::Answer(facts),
@@ -270,7 +272,7 @@ impl<'a> World<'a> {
     }
 
     /// Those that wait for an upstream which was just ejected leave it, where they may.
-    fn leave(&mut self, proxy: usize, upstream: usize) {
+    fn leave(&mut self, proxy: usize, upstream: UpstreamKey) {
         let waits = |live: &Live| {
             let at = |out: &Out| out.attempt.upstream == upstream && out.attempt.may_leave;
             live.proxy == proxy && live.outs.len() == 1 && live.outs.iter().any(at)
@@ -282,7 +284,7 @@ impl<'a> World<'a> {
             if live.exchange.leave(pool, self.now, rng)
                 && let Some(out) = live.outs.pop()
             {
-                self.regions[upstream].leave();
+                self.regions[upstream.number()].leave();
                 let (request, number) = (live.request, out.attempt.number);
                 self.queue.push(self.now, Due::Choice { id });
                 self.tell(proxy, What::Left { request, number });
@@ -305,7 +307,7 @@ impl<'a> World<'a> {
     /// Ends an exchange wherever it stands: one that is still under way was left by its client.
     fn close(&mut self, id: u64) {
         let Some(live) = self.live.remove(&id) else { return };
-        let outs = live.outs.iter().map(|out| out.attempt.upstream);
+        let outs = live.outs.iter().map(|out| out.attempt.upstream.number());
         outs.chain(live.streams_from).for_each(|upstream| self.regions[upstream].leave());
         let Proxy { pool, rng } = &mut self.proxies[live.proxy];
         let receipt = live.exchange.close(pool, self.now, rng);
@@ -313,8 +315,8 @@ impl<'a> World<'a> {
         self.tell(live.proxy, What::Closed { request, receipt: &receipt, executions });
     }
 
-    fn verified(&mut self, proxy: usize, upstream: usize) {
-        let effect = self.regions[upstream].fate(false, self.now, &mut self.weather).effect;
+    fn verified(&mut self, proxy: usize, upstream: UpstreamKey) {
+        let effect = self.regions[upstream.number()].fate(false, self.now, &mut self.weather).effect;
         let result = self.judged(effect);
         // A check that says nothing is not reported: the core must live with a lost one.
         if result != CheckResult::Unclear {
@@ -328,17 +330,17 @@ impl<'a> World<'a> {
     fn expect_beats(&mut self) {
         let Some(ActiveHealth { interval, .. }) = self.scenario.pool.active_health else { return };
         for proxy in 0..self.proxies.len() {
-            for upstream in 0..self.regions.len() {
+            for upstream in self.proxies[proxy].pool.upstreams().iter().map(Upstream::key) {
                 let first = self.now + interval.mul_f64(self.checks.f64());
                 self.queue.push(first, Due::Beat { proxy, upstream });
             }
         }
     }
 
-    fn beat(&mut self, proxy: usize, upstream: usize) {
+    fn beat(&mut self, proxy: usize, upstream: UpstreamKey) {
         let Some(policy) = self.scenario.pool.active_health else { return };
         let Some(out) = self.proxies[proxy].pool.begin_check(upstream) else { return };
-        let region = &mut self.regions[upstream];
+        let region = &mut self.regions[upstream.number()];
         let fate = region.fate(false, self.now, &mut self.checks);
         let takes = region.takes(&fate, policy.timeout, &mut self.checks);
         let result = if takes < policy.timeout { self.judged(fate.effect) } else { CheckResult::Failed };
@@ -372,7 +374,7 @@ impl<'a> World<'a> {
         for event in self.proxies[proxy].pool.take_events() {
             if let PoolEvent::VerifyWanted { upstream } = event {
                 let timeout = self.scenario.pool.active_health.unwrap_or_default().timeout;
-                let takes = self.regions[upstream].sky().takes(&mut self.weather).min(timeout);
+                let takes = self.regions[upstream.number()].sky().takes(&mut self.weather).min(timeout);
                 self.queue.push(self.now + takes, Due::Verified { proxy, upstream });
             }
             if let PoolEvent::Ejected { upstream, enforced: true, .. } = event {

@@ -35,8 +35,8 @@ impl<'a> CheckLaws<'a> {
         match step.what {
             What::Told { event } => self.told(event),
             What::Checked { upstream, result } => {
-                self.checked = Some((upstream, result));
-                let memory = &mut self.memories[upstream];
+                self.checked = Some((upstream.number(), result));
+                let memory = &mut self.memories[upstream.number()];
                 match result {
                     CheckResult::Unclear => {}
                     CheckResult::Passed => (memory.failed, memory.passed) = (0, memory.passed + 1),
@@ -65,18 +65,18 @@ impl<'a> CheckLaws<'a> {
         match event {
             PoolEvent::Ejected { upstream, reason: EjectReason::CheckFailed, .. } => {
                 let policy = self.scenario.pool.active_health.expect("nobody checks by itself unasked");
-                let memory = &self.memories[upstream];
+                let memory = &self.memories[upstream.number()];
                 let enough = memory.failed >= policy.fall.get();
                 assert!(enough || memory.cause.is_some(), "ejected after {} failed checks", memory.failed);
             }
-            PoolEvent::Readmitted { upstream } if self.is_after_a_check_of(upstream) => {
+            PoolEvent::Readmitted { upstream } if self.is_after_a_check_of(upstream.number()) => {
                 let rise = self.scenario.pool.active_health.map_or(0, |policy| policy.rise.get());
-                let memory = &self.memories[upstream];
+                let memory = &self.memories[upstream.number()];
                 assert!(memory.passed >= rise, "readmitted after {} passed checks", memory.passed);
                 assert!(memory.cause.is_none_or(checks_can_tell), "a check excused {:?}", memory.cause);
             }
-            PoolEvent::ProbingStarted { upstream } if self.is_after_a_check_of(upstream) => {
-                let cause = self.memories[upstream].cause;
+            PoolEvent::ProbingStarted { upstream } if self.is_after_a_check_of(upstream.number()) => {
+                let cause = self.memories[upstream.number()].cause;
                 assert!(cause.is_none_or(checks_can_tell), "a check ended the wait after {cause:?}");
             }
             _ => {}

@@ -48,7 +48,7 @@ fn back_after(scenario: &Scenario, seed: u64, over: Timestamp) -> Option<Duratio
     let mut back = None;
     run(scenario, seed, &mut |step| {
         if let What::Chosen { attempt, .. } = step.what
-            && attempt.upstream == 0
+            && attempt.upstream.number() == 0
             && step.at >= over
             && step.pool.upstreams()[0].health().in_rotation()
         {
@@ -84,7 +84,9 @@ fn while_nobody_asks_the_checks_alone_keep_every_state_right() {
             assert!(second(11) < at && at < second(15), "{weather:?}: {at:?}");
             let mut healthy_again = None;
             run(&scenario, seed, &mut |step| {
-                if let What::Told { event: PoolEvent::Readmitted { upstream: 0 } } = step.what {
+                if let What::Told { event: PoolEvent::Readmitted { upstream } } = step.what
+                    && upstream.number() == 0
+                {
                     assert_eq!(step.pool.upstreams()[0].health(), Health::Healthy);
                     healthy_again = Some(step.at);
                 }
@@ -102,7 +104,9 @@ fn the_checks_of_a_fleet_do_not_come_together() {
     scenario.pool = Arc::new(PoolSpec { active_health, ..(*scenario.pool).clone() });
     let mut checks: BTreeMap<u64, u32> = BTreeMap::new();
     run(&scenario, 1, &mut |step| {
-        if let What::Checked { upstream: 0, .. } = step.what {
+        if let What::Checked { upstream, .. } = step.what
+            && upstream.number() == 0
+        {
             *checks.entry(step.at.as_micros() / 1_000_000).or_default() += 1;
         }
     });

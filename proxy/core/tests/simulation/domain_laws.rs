@@ -26,13 +26,13 @@ impl<'a> DomainLaws<'a> {
     pub(crate) fn watch(&mut self, step: &Step<'_>, requests: &RequestLaws<'_>) {
         match step.what {
             What::Chosen { request, attempt, .. } if request.terms.safety == Safety::Safe => {
-                self.reads(step.at, step.pool, request, attempt.upstream, requests.tried(request));
+                self.reads(step.at, step.pool, request, attempt.upstream.number(), requests.tried(request));
             }
             What::Chosen { request, attempt, .. } => {
                 let Some(first) = requests.carried_out(request) else { return };
                 let pool = &self.scenario.pool;
                 let name = store(pool, first);
-                let there = name.is_none() || store(pool, attempt.upstream) == name;
+                let there = name.is_none() || store(pool, attempt.upstream.number()) == name;
                 assert!(there, "an unsure write left its data domain");
                 let conditional = request.terms.safety == Safety::Conditional;
                 let known = name.is_some() || pool.upstreams.len() == 1;

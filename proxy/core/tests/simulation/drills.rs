@@ -12,7 +12,7 @@ use aorta_core::simulate::scenario::{Request, Scenario, Sky, Traffic};
 use aorta_core::simulate::weather::Weather;
 use aorta_core::simulate::{Step, What, run_drill};
 use aorta_core::time::Timestamp;
-use aorta_core::upstream::Health;
+use aorta_core::upstream::{Health, UpstreamKey};
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -27,7 +27,12 @@ fn plan(seed: u64, upstreams: usize) -> DrillPlan {
     let mut rng = Rng::with_seed(seed ^ 0xd811);
     let fault = *rng.choice(faults().iter()).expect("there are faults");
     let share = Ratio::percent(if rng.bool() { 100 } else { rng.u8(1..100) });
-    DrillPlan { upstream: rng.usize(0..upstreams), fault, share, length: Duration::from_secs(rng.u64(1..8)) }
+    DrillPlan {
+        upstream: UpstreamKey::at_first(rng.usize(0..upstreams)),
+        fault,
+        share,
+        length: Duration::from_secs(rng.u64(1..8)),
+    }
 }
 
 fn needed(pool: &Pool) -> usize {
@@ -37,7 +42,8 @@ fn needed(pool: &Pool) -> usize {
 /// While a drill is under way enough of the others are healthy, and it is over when its time is up.
 fn holds(step: &Step<'_>, plan: &DrillPlan, begins: Timestamp) {
     let Some(record) = step.pool.drill(step.at) else { return };
-    let others = step.pool.upstreams().iter().enumerate().filter(|(index, _)| *index != plan.upstream);
+    let others =
+        step.pool.upstreams().iter().enumerate().filter(|(index, _)| *index != plan.upstream.number());
     let healthy = others.filter(|(_, held)| held.health() == Health::Healthy).count();
     assert!(healthy >= needed(step.pool), "too few are healthy, and the drill goes on at {:?}", step.at);
     assert!(record.ran <= plan.length);
@@ -99,7 +105,12 @@ fn a_drill_ends_and_leaves_enough_in_every_weather() {
 }
 
 fn of_the_first(fault: Fault, percent: u8) -> DrillPlan {
-    DrillPlan { upstream: 0, fault, share: Ratio::percent(percent), length: Duration::from_secs(20) }
+    DrillPlan {
+        upstream: UpstreamKey::at_first(0),
+        fault,
+        share: Ratio::percent(percent),
+        length: Duration::from_secs(20),
+    }
 }
 
 fn score(scenario: &Scenario, plan: DrillPlan) -> (Drilled, Report) {
@@ -133,7 +144,7 @@ fn an_ejection_by_a_drill_keeps_its_share_of_the_requests_away() {
         drilled(&scenario, plan, 1, &mut |step| {
             if let What::Chosen { attempt, .. } = step.what {
                 let under_way = step.pool.drill(step.at).is_some() && step.at > second(5);
-                asked += u32::from(under_way && attempt.upstream == 0);
+                asked += u32::from(under_way && attempt.upstream == UpstreamKey::at_first(0));
             }
         });
         assert!((least..=most).contains(&asked), "{percent} %: {asked}");

@@ -52,7 +52,7 @@ pub(crate) fn probes_at_once(scenario: &Scenario, seed: u64) -> (u32, Report) {
     let mut probes: BTreeMap<(usize, u64), u32> = BTreeMap::new();
     let report = run(scenario, seed, &mut |step: &Step<'_>| {
         if let What::Chosen { attempt: Attempt { upstream, probe: true, .. }, .. } = step.what {
-            *probes.entry((upstream, step.at.as_micros() / 100_000)).or_default() += 1;
+            *probes.entry((upstream.number(), step.at.as_micros() / 100_000)).or_default() += 1;
         }
     });
     (probes.into_values().max().unwrap_or_default(), report)

@@ -122,8 +122,8 @@ impl<'a> RequestLaws<'a> {
             What::Left { request, number } => self.left(step.pool, request, number),
             What::Closed { request, receipt, executions } => self.closed(request, receipt, executions),
             What::Told { event: PoolEvent::Ejected { upstream, enforced: true, .. } } => {
-                self.ejected_at[upstream] = Some(step.at);
-                self.strand(step.at, step.pool, upstream);
+                self.ejected_at[upstream.number()] = Some(step.at);
+                self.strand(step.at, step.pool, upstream.number());
             }
             What::Drill
             | What::Told { .. }
@@ -163,8 +163,8 @@ impl<'a> RequestLaws<'a> {
             HedgeAfter::Fixed(delay) => delay,
         };
         assert!(at >= open.asked_at[first.number - 1] + late, "hedged before it was late");
-        assert!(!open.tried.contains(&attempt.upstream), "hedged where it had been");
-        let is_in = pool.upstreams()[attempt.upstream].health().in_rotation();
+        assert!(!open.tried.contains(&attempt.upstream.number()), "hedged where it had been");
+        let is_in = pool.upstreams()[attempt.upstream.number()].health().in_rotation();
         assert!(is_in && !pool.in_panic(), "hedged where nobody is well");
     }
 
@@ -208,12 +208,12 @@ impl<'a> RequestLaws<'a> {
         assert!(request.terms.safety != Safety::Unsafe || !open.executed, "a second execution was risked");
         assert!(request.terms.replayable || !open.sent, "a body that is gone was sent again");
         assert!(at < deadline && attempt.deadline <= deadline, "an attempt outlives its request");
-        let asked_before = open.tried.contains(&attempt.upstream);
+        let asked_before = open.tried.contains(&attempt.upstream.number());
         let store = (!reads).then(|| open.carried_out.and_then(|first| store(pool, first))).flatten();
         let is_open = |index: usize| store.is_none_or(|name| pool.upstreams[index].data_domain == name);
         let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index) || !is_open(index));
         assert!(!asked_before || all_asked, "an upstream was asked twice before another was asked once");
-        open.tried.push(attempt.upstream);
+        open.tried.push(attempt.upstream.number());
         open.asked_at.push(at);
         open.outs.push(Out { number: attempt.number, probe: attempt.probe });
         assert!(open.outs.len() <= 2, "two attempts at once are enough");
@@ -277,7 +277,8 @@ impl<'a> RequestLaws<'a> {
         let open = self.open.remove(&request.id).expect("an exchange closes once");
         self.closed += 1;
         assert!(request.terms.safety != Safety::Unsafe || executions <= 1, "executed twice");
-        assert_eq!(receipt.attempts.upstreams(), open.tried, "the receipt names every attempt");
+        let named = receipt.attempts.upstreams().iter().map(|key| key.number());
+        assert!(named.eq(open.tried.iter().copied()), "the receipt names every attempt");
         let paid = receipt.attempts.iter().filter(|attempt| attempt.paid).count();
         // The client may leave between paying for a retry and making it.
         let all_paid = paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid);

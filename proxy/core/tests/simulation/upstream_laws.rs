@@ -123,7 +123,7 @@ impl<'a> UpstreamLaws<'a> {
     }
 
     fn chosen(&mut self, at: Timestamp, pool: &Pool, request: Request, attempt: Attempt, tried: &[usize]) {
-        let health = pool.upstreams()[attempt.upstream].health();
+        let health = pool.upstreams()[attempt.upstream.number()].health();
         let in_rotation_tried = (0..)
             .zip(pool.upstreams())
             .all(|(index, held)| !held.health().in_rotation() || tried.contains(&index));
@@ -133,12 +133,12 @@ impl<'a> UpstreamLaws<'a> {
         );
         let roams = request.terms.safety != Safety::Safe || self.scenario.pool.write_affinity.is_zero();
         if roams && !attempt.probe && !pool.in_panic() {
-            standby_waits(at, pool, attempt.upstream, tried);
+            standby_waits(at, pool, attempt.upstream.number(), tried);
         }
-        let changed = pool.upstreams()[attempt.upstream].changed();
+        let changed = pool.upstreams()[attempt.upstream.number()].changed();
         let key = (request.id, attempt.number);
-        self.out.insert(key, Out { upstream: attempt.upstream, changed, lost: false });
-        let memory = &mut self.memories[attempt.upstream];
+        self.out.insert(key, Out { upstream: attempt.upstream.number(), changed, lost: false });
+        let memory = &mut self.memories[attempt.upstream.number()];
         memory.in_flight += 1;
         if attempt.probe {
             assert!(matches!(health, Health::Probing { .. }), "only a probed upstream is probed");
@@ -187,27 +187,35 @@ impl<'a> UpstreamLaws<'a> {
             PoolEvent::Ejected { upstream, reason, until, enforced } => {
                 assert_eq!(enforced, !policy.dry_run, "a dry run ejects nobody");
                 assert!(!self.blameless, "a client's own mistake ejected an upstream");
-                assert_ne!(self.stale, Some(upstream), "an attempt from before an ejection condemned");
-                self.was_guilty(at, upstream, reason);
-                self.memories[upstream].prober = None;
+                assert_ne!(
+                    self.stale,
+                    Some(upstream.number()),
+                    "an attempt from before an ejection condemned"
+                );
+                self.was_guilty(at, upstream.number(), reason);
+                self.memories[upstream.number()].prober = None;
                 if enforced {
                     let enough = pool.healthy() >= policy.min_healthy.get() as usize;
-                    let was_in = self.memories[upstream].before.0.in_rotation();
+                    let was_in = self.memories[upstream.number()].before.0.in_rotation();
                     assert!(enough || !was_in, "the last healthy upstream was ejected");
                     let length = at.until(until);
                     assert!(length <= policy.ejection_max.max(policy.ejection), "ejected for {length:?}");
                     assert!(length >= policy.ejection.mul_f64(0.79), "ejected for {length:?}");
                 }
             }
-            PoolEvent::ProbingStarted { upstream } => self.memories[upstream].passed_by = 0,
+            PoolEvent::ProbingStarted { upstream } => self.memories[upstream.number()].passed_by = 0,
             PoolEvent::EjectionPrevented { upstream, guard: Guard::LastUpstream | Guard::MinHealthy } => {
                 assert!(!self.blameless, "a client's own mistake condemned an upstream");
-                if let Health::Degraded { reason, .. } = pool.upstreams()[upstream].health() {
-                    self.was_guilty(at, upstream, reason);
+                if let Health::Degraded { reason, .. } = pool.upstreams()[upstream.number()].health() {
+                    self.was_guilty(at, upstream.number(), reason);
                 }
             }
             PoolEvent::Readmitted { upstream } => {
-                assert_ne!(self.stale, Some(upstream), "an attempt from before an ejection readmitted");
+                assert_ne!(
+                    self.stale,
+                    Some(upstream.number()),
+                    "an attempt from before an ejection readmitted"
+                );
             }
             PoolEvent::EjectionPrevented { guard: Guard::Unverified, .. }
             | PoolEvent::VerifyWanted { .. }

@@ -97,7 +97,7 @@ fn compress_min(block: &Block<'_>) -> Option<usize> {
 }
 
 /// One upstream needs no marks, and only FHIR's links are known.
-fn page_marks(block: &Block<'_>, pool: &str, upstreams: &[UpstreamConfig]) -> Vec<String> {
+fn page_marks(block: &Block<'_>, pool: &str, upstreams: &[Arc<UpstreamConfig>]) -> Vec<String> {
     let pinned = block.choice("paging") == "pinned" && block.flag("fhir");
     if !pinned || upstreams.len() < 2 {
         return Vec::new();

@@ -11,9 +11,10 @@ use aorta_core::upstream::UpstreamSpec;
 use rustls_pki_types::CertificateDer;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// The upstreams of a pool, in the order of the file.
-pub(super) fn upstreams(pool: &Block<'_>, outside: &Outside<'_>) -> Vec<(UpstreamSpec, UpstreamConfig)> {
+pub(super) fn upstreams(pool: &Block<'_>, outside: &Outside<'_>) -> Vec<(UpstreamSpec, Arc<UpstreamConfig>)> {
     let mut taken = Taken::new();
     pool.blocks("upstreams").iter().filter_map(|block| upstream(block, &mut taken, outside)).collect()
 }
@@ -22,7 +23,7 @@ fn upstream<'a>(
     block: &Block<'a>,
     taken: &mut Taken<'a>,
     outside: &Outside<'_>,
-) -> Option<(UpstreamSpec, UpstreamConfig)> {
+) -> Option<(UpstreamSpec, Arc<UpstreamConfig>)> {
     // Everything is read before anything is given up: each mistake must reach the report.
     let name = unique_name(block, "name", taken);
     let url = url(block);
@@ -50,7 +51,7 @@ fn upstream<'a>(
         ca: tls.ca,
         headers,
     };
-    Some((spec, config))
+    Some((spec, Arc::new(config)))
 }
 
 fn url(block: &Block<'_>) -> Option<Url> {

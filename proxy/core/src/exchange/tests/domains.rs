@@ -13,7 +13,7 @@ fn desk(domains: &[&str], change: impl FnOnce(&mut PoolSpec)) -> Desk {
 
 /// Where the attempts of a request go that all come to the same.
 fn asked(desk: &mut Desk, safety: Safety, came: Came) -> Vec<usize> {
-    desk.exhaust(safety, came).0.attempts.upstreams().to_vec()
+    desk.exhaust(safety, came).0.attempts.upstreams().iter().map(|key| key.number()).collect()
 }
 
 #[test]

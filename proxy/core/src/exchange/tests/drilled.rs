@@ -22,7 +22,7 @@ impl Desk {
     fn drill(fault: Fault) -> Self {
         let mut desk = Self::new(spec(2));
         let share = Ratio::percent(100);
-        let plan = DrillPlan { upstream: 0, fault, share, length: 100 * SECOND };
+        let plan = DrillPlan { upstream: key(0), fault, share, length: 100 * SECOND };
         desk.pool.begin_drill(plan, desk.now).unwrap();
         desk
     }
@@ -32,7 +32,7 @@ impl Desk {
         loop {
             let mut exchange = self.open_with(safety, &change);
             let attempt = self.choose(&mut exchange);
-            if attempt.upstream == 0 {
+            if attempt.upstream == key(0) {
                 return (exchange, attempt);
             }
             let _ = self.judge(&mut exchange, OK);
@@ -61,7 +61,7 @@ fn any_request_moves_to_the_other_upstream_for_nothing_was_sent() {
             assert_eq!(attempt.fault, Some(done));
             assert!(matches!(desk.judge(&mut exchange, came), Verdict::Retry { .. }), "{safety:?} {fault:?}");
             let again = desk.choose(&mut exchange);
-            assert_eq!((again.upstream, again.fault), (1, None));
+            assert_eq!((again.upstream, again.fault), (key(1), None));
             assert_eq!(desk.judge(&mut exchange, OK), Verdict::Forward);
             let receipt = desk.close(exchange);
             assert_eq!(receipt.felt(), Felt::Rescued);
@@ -77,7 +77,7 @@ fn any_request_moves_to_the_other_upstream_for_nothing_was_sent() {
 fn who_could_not_be_tried_again_is_spared() {
     let hurried = |terms: &mut Terms| terms.deadline = Some(millis(1_002_000));
     let unkept = |terms: &mut Terms| terms.replayable = false;
-    let paging = |terms: &mut Terms| terms.page = Some(0);
+    let paging = |terms: &mut Terms| terms.page = Some(key(0));
     for change in [&hurried as &dyn Fn(&mut Terms), &unkept, &paging] {
         let mut desk = Desk::drill(Fault::Refuse);
         let (mut exchange, attempt) = desk.at_0(Safety::Safe, change);

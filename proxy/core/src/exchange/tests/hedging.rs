@@ -236,7 +236,7 @@ fn only_losers_in_a_row_that_keep_silent_condemn_their_upstream() {
     while desk.pool.healthy() == 2 {
         let mut exchange = desk.open(Safety::Safe);
         let first = desk.choose(&mut exchange);
-        if first.upstream == 1 {
+        if first.upstream == key(1) {
             let _ = desk.judge(&mut exchange, OK);
             continue;
         }
@@ -279,7 +279,7 @@ fn probe(desk: &mut Desk) -> Exchange {
     let first = desk.choose(&mut exchange);
     assert!(first.probe);
     desk.now = first.hedge_at.expect("a probe is hedged in any case");
-    assert_eq!(desk.hedge(&mut exchange).map(|second| second.upstream), Some(1));
+    assert_eq!(desk.hedge(&mut exchange).map(|second| second.upstream), Some(key(1)));
     exchange
 }
 

@@ -13,7 +13,7 @@ impl Desk {
     fn waiting_at_0(&mut self, change: impl Fn(&mut Terms), safety: Safety) -> Exchange {
         loop {
             let mut exchange = self.open_with(safety, &change);
-            if self.choose(&mut exchange).upstream == 0 {
+            if self.choose(&mut exchange).upstream == key(0) {
                 return exchange;
             }
             let _ = self.close(exchange);
@@ -30,7 +30,7 @@ fn a_read_leaves_an_upstream_that_is_ejected_while_it_waits_there_and_pays_nothi
     desk.spend_the_budget();
     assert!(desk.leave(&mut exchange));
     assert!(!desk.leave(&mut exchange), "it has left");
-    assert_eq!(desk.choose(&mut exchange).upstream, 1);
+    assert_eq!(desk.choose(&mut exchange).upstream, key(1));
     assert_eq!(desk.judge(&mut exchange, OK), Verdict::Forward);
     let receipt = desk.close(exchange);
     let classes: Vec<_> = receipt.attempts.iter().map(|attempt| (attempt.class, attempt.paid)).collect();

@@ -25,7 +25,7 @@ fn leaving_an_upstream_that_was_just_ejected_is_free() {
     let mut desk = Desk::new(spec(3));
     let mut exchange = desk.open(Safety::Safe);
     let upstream = desk.choose(&mut exchange).upstream;
-    desk.eject(upstream);
+    desk.eject(upstream.number());
     desk.spend_the_budget();
     assert!(matches!(desk.judge(&mut exchange, TIMED_OUT), Verdict::Retry { .. }));
 }
@@ -36,7 +36,7 @@ fn leaving_an_upstream_that_was_ejected_meanwhile_is_free_although_it_is_back() 
     let mut exchange = desk.open(Safety::Safe);
     let upstream = desk.choose(&mut exchange).upstream;
     desk.now = desk.now + Duration::from_millis(1);
-    desk.eject(upstream);
+    desk.eject(upstream.number());
     desk.now = desk.now + Duration::from_secs(13);
     for _ in 0..2 {
         let mut probe = desk.open(Safety::Safe);

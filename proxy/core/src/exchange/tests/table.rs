@@ -42,11 +42,14 @@ fn counts(came: Came) -> bool {
     for _ in 0..60 {
         let mut exchange = desk.open(Safety::Safe);
         let attempt = desk.choose(&mut exchange);
-        let _ = desk.judge(&mut exchange, if attempt.upstream == 0 { came } else { OK });
+        let _ = desk.judge(&mut exchange, if attempt.upstream == key(0) { came } else { OK });
         let _ = desk.close(exchange);
     }
     assert!(desk.at_rest());
-    desk.pool.take_events().iter().any(|event| matches!(event, PoolEvent::Ejected { upstream: 0, .. }))
+    desk.pool
+        .take_events()
+        .iter()
+        .any(|event| matches!(event, PoolEvent::Ejected { upstream: UpstreamKey(0), .. }))
 }
 
 /// A row: what follows for a safe, an idempotent and an unsafe request, what when no attempt is left, and

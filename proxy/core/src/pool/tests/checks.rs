@@ -10,7 +10,7 @@ fn checked() -> Yard {
 /// As many checks come back one after the other, each with this result.
 fn check(yard: &mut Yard, upstream: usize, result: CheckResult, times: usize) {
     for _ in 0..times {
-        let out = yard.pool.begin_check(upstream).unwrap();
+        let out = yard.pool.begin_check(key(upstream)).unwrap();
         yard.pool.checked(out, result, yard.now, &mut yard.rng);
         yard.now = yard.now + seconds(10);
     }
@@ -29,7 +29,7 @@ fn three_failed_checks_in_a_row_eject_without_any_request() {
         check(&mut yard, 0, result, 1);
         let Health::Ejected { reason, until, .. } = yard.health(0) else { panic!("{result:?}") };
         assert_eq!(reason, EjectReason::CheckFailed);
-        assert_eq!(yard.events(), [PoolEvent::Ejected { upstream: 0, reason, until, enforced: true }]);
+        assert_eq!(yard.events(), [PoolEvent::Ejected { upstream: key(0), reason, until, enforced: true }]);
     }
 }
 
@@ -51,7 +51,7 @@ fn two_passed_checks_in_a_row_readmit_what_the_checks_ejected_without_any_reques
     let _ = yard.events();
     check(&mut yard, 0, CheckResult::Passed, 2);
     assert_eq!(name(&yard), "healthy");
-    let told = [PoolEvent::ProbingStarted { upstream: 0 }, PoolEvent::Readmitted { upstream: 0 }];
+    let told = [PoolEvent::ProbingStarted { upstream: key(0) }, PoolEvent::Readmitted { upstream: key(0) }];
     assert_eq!(yard.events(), told);
     assert_eq!(yard.pool.upstreams()[0].state(yard.now), "warming");
 }
@@ -67,7 +67,7 @@ fn a_passed_check_ends_the_wait_after_failures_of_transport_or_gateway() {
     let mut yard = checked();
     let denied = yard.direct(0);
     yard.settle(denied, Class::GatewayDenied);
-    yard.pool.verified(0, CheckResult::Refused, yard.now, &mut yard.rng);
+    yard.pool.verified(key(0), CheckResult::Refused, yard.now, &mut yard.rng);
     check(&mut yard, 0, CheckResult::Passed, 1);
     assert_eq!(name(&yard), "probing");
 }
@@ -117,7 +117,7 @@ fn no_request_probes_what_the_checks_still_find_dead() {
     for _ in 0..30 {
         check(&mut yard, 0, CheckResult::Failed, 1);
         let choice = yard.choose(READ);
-        assert_eq!((choice.upstream, choice.tier), (1, Tier::Rotation));
+        assert_eq!((choice.upstream, choice.tier), (key(1), Tier::Rotation));
     }
     // But should the checks themselves end, requests find out.
     let Health::Ejected { until, .. } = yard.health(0) else { panic!("not ejected") };
@@ -142,7 +142,7 @@ fn the_checks_never_eject_the_last_healthy_upstream() {
     let _ = yard.events();
     check(&mut yard, 1, CheckResult::Failed, 30);
     assert_eq!(yard.names(), ["ejected", "degraded"]);
-    let prevented = PoolEvent::EjectionPrevented { upstream: 1, guard: Guard::LastUpstream };
+    let prevented = PoolEvent::EjectionPrevented { upstream: key(1), guard: Guard::LastUpstream };
     assert_eq!(yard.events(), [prevented, PoolEvent::Panic { on: true }]);
     check(&mut yard, 1, CheckResult::Passed, 2);
     assert_eq!((yard.names(), yard.pool.in_panic()), (vec!["ejected", "healthy"], false));
@@ -164,11 +164,11 @@ fn an_upstream_that_serves_requests_outweighs_a_check_that_keeps_failing() {
 #[test]
 fn a_check_that_began_before_a_change_of_health_changes_nothing() {
     let mut yard = checked();
-    let early = yard.pool.begin_check(0).unwrap();
+    let early = yard.pool.begin_check(key(0)).unwrap();
     yard.eject(0);
     yard.pool.checked(early, CheckResult::Passed, yard.now, &mut yard.rng);
     assert_eq!(name(&yard), "ejected");
-    let early = yard.pool.begin_check(0).unwrap();
+    let early = yard.pool.begin_check(key(0)).unwrap();
     yard.readmit(0);
     for _ in 0..5 {
         yard.pool.checked(early, CheckResult::Failed, yard.now, &mut yard.rng);
@@ -178,6 +178,6 @@ fn a_check_that_began_before_a_change_of_health_changes_nothing() {
 
 #[test]
 fn without_active_health_there_is_no_check() {
-    assert_eq!(Yard::new(2).pool.begin_check(0), None);
-    assert_eq!(checked().pool.begin_check(2), None);
+    assert_eq!(Yard::new(2).pool.begin_check(key(0)), None);
+    assert_eq!(checked().pool.begin_check(key(2)), None);
 }

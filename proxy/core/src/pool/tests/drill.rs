@@ -5,7 +5,7 @@ use crate::bounds::Ratio;
 use crate::drill::{DrillEnd, DrillPlan, DrillRefusal, Fault};
 
 const PLAN: fn() -> DrillPlan =
-    || DrillPlan { upstream: 0, fault: Fault::Refuse, share: Ratio::percent(100), length: seconds(60) };
+    || DrillPlan { upstream: key(0), fault: Fault::Refuse, share: Ratio::percent(100), length: seconds(60) };
 
 impl Yard {
     fn begin(&mut self, plan: DrillPlan) -> Result<(), DrillRefusal> {
@@ -35,12 +35,15 @@ impl Yard {
 fn a_drill_that_the_pool_could_not_bear_is_refused() {
     let few = DrillRefusal::TooFewHealthy { left: 0, needed: 1 };
     assert_eq!(Yard::new(1).begin(PLAN()), Err(few));
-    assert_eq!(Yard::new(2).begin(DrillPlan { upstream: 2, ..PLAN() }), Err(DrillRefusal::NoSuchUpstream));
+    assert_eq!(
+        Yard::new(2).begin(DrillPlan { upstream: key(2), ..PLAN() }),
+        Err(DrillRefusal::NoSuchUpstream)
+    );
     let mut yard = Yard::with(3, |spec| spec.passive_health.min_healthy = n(2));
     yard.eject(0);
     assert_eq!(yard.begin(PLAN()), Err(DrillRefusal::NotHealthy));
     let two = DrillRefusal::TooFewHealthy { left: 1, needed: 2 };
-    assert_eq!(yard.begin(DrillPlan { upstream: 1, ..PLAN() }), Err(two));
+    assert_eq!(yard.begin(DrillPlan { upstream: key(1), ..PLAN() }), Err(two));
     let mut yard = Yard::new(3);
     yard.eject(0);
     yard.eject(1);
@@ -52,7 +55,7 @@ fn a_drill_that_the_pool_could_not_bear_is_refused() {
     let mut once = Yard::with(2, |spec| spec.retry.attempts_max = std::num::NonZeroU8::MIN);
     assert_eq!(once.begin(PLAN()), Err(DrillRefusal::NoRetry));
     assert_eq!(once.begin(DrillPlan { fault: Fault::Eject, ..PLAN() }), Ok(()), "nobody is tried again");
-    assert_eq!(once.begin(DrillPlan { upstream: 1, ..PLAN() }), Err(DrillRefusal::Another));
+    assert_eq!(once.begin(DrillPlan { upstream: key(1), ..PLAN() }), Err(DrillRefusal::Another));
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn what_only_the_drill_has_put_out_is_back_when_it_ends_and_warms_up() {
     let drilled = yard.pool.take_drilled(yard.now).expect("it is over");
     assert_eq!((drilled.end, drilled.record.score.ejections), (DrillEnd::TimeUp, 1));
     assert_eq!(drilled.record.ran, seconds(60));
-    let ended = PoolEvent::DrillEnded { upstream: 0, end: DrillEnd::TimeUp };
+    let ended = PoolEvent::DrillEnded { upstream: key(0), end: DrillEnd::TimeUp };
     assert!(yard.events().contains(&ended));
     assert_eq!(yard.begin(PLAN()), Ok(()), "another one may begin");
 }
@@ -138,7 +141,7 @@ fn a_check_meets_the_fault_where_a_request_would() {
     yard.begin(PLAN()).unwrap();
     let drilled: Vec<_> = (0..2)
         .map(|upstream| {
-            let out = yard.pool.begin_check(upstream).unwrap();
+            let out = yard.pool.begin_check(key(upstream)).unwrap();
             yard.pool.drills_check(out, &mut yard.rng)
         })
         .collect();

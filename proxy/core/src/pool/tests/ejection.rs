@@ -10,7 +10,7 @@ fn check(class: Class, times: usize, reason: EjectReason) {
     yard.see(0, class, 1);
     let Health::Ejected { reason: why, until, .. } = yard.health(0) else { panic!("{class:?}") };
     assert_eq!(why, reason);
-    assert_eq!(yard.events(), [PoolEvent::Ejected { upstream: 0, reason, until, enforced: true }]);
+    assert_eq!(yard.events(), [PoolEvent::Ejected { upstream: key(0), reason, until, enforced: true }]);
     assert_eq!(yard.asked(4), [1, 1, 1, 1]);
 }
 
@@ -103,7 +103,7 @@ fn the_last_healthy_upstream_is_never_ejected() {
     let _ = yard.events();
     yard.see(1, Class::Unsent, 50);
     assert_eq!(yard.names(), ["ejected", "degraded"]);
-    let prevented = PoolEvent::EjectionPrevented { upstream: 1, guard: Guard::LastUpstream };
+    let prevented = PoolEvent::EjectionPrevented { upstream: key(1), guard: Guard::LastUpstream };
     assert_eq!(yard.events(), [prevented, PoolEvent::Panic { on: true }]);
     assert!(yard.pool.in_panic());
 }
@@ -117,9 +117,11 @@ fn a_degraded_upstream_is_ejected_once_another_is_back() {
     yard.see(0, Class::Answered, 2);
     assert_eq!(yard.names(), ["healthy", "ejected"]);
     let events = yard.events();
-    assert_eq!(events[..2], [PoolEvent::Readmitted { upstream: 0 }, PoolEvent::Panic { on: false }]);
+    assert_eq!(events[..2], [PoolEvent::Readmitted { upstream: key(0) }, PoolEvent::Panic { on: false }]);
     let reason = EjectReason::ConsecutiveFailures;
-    assert!(matches!(events[2], PoolEvent::Ejected { upstream: 1, reason: why, .. } if why == reason));
+    assert!(
+        matches!(events[2], PoolEvent::Ejected { upstream: UpstreamKey(1), reason: why, .. } if why == reason)
+    );
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn as_many_stay_in_rotation_as_the_operator_wants() {
     let _ = yard.events();
     yard.see(1, Class::Unsent, 3);
     assert_eq!(yard.names(), ["ejected", "degraded", "healthy"]);
-    let prevented = PoolEvent::EjectionPrevented { upstream: 1, guard: Guard::MinHealthy };
+    let prevented = PoolEvent::EjectionPrevented { upstream: key(1), guard: Guard::MinHealthy };
     assert_eq!(yard.events(), [prevented]);
     assert!(!yard.pool.in_panic(), "one is healthy");
 }
@@ -184,7 +186,7 @@ fn a_dry_run_tells_and_ejects_nobody() {
     let mut yard = Yard::with(2, |spec| spec.passive_health.dry_run = true);
     yard.see(0, Class::Unsent, 6);
     let (reason, until) = (EjectReason::ConsecutiveFailures, yard.now);
-    let told = PoolEvent::Ejected { upstream: 0, reason, until, enforced: false };
+    let told = PoolEvent::Ejected { upstream: key(0), reason, until, enforced: false };
     assert_eq!(yard.events(), [told, told]);
     assert_eq!(yard.names(), ["healthy", "healthy"]);
 }

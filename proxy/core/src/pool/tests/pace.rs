@@ -7,7 +7,7 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// One read at this very upstream that takes so long.
 fn serve(yard: &mut Yard, upstream: usize, takes: Duration) {
-    let others: Vec<_> = (0..yard.pool.upstreams.len()).filter(|&other| other != upstream).collect();
+    let others: Vec<_> = (0..yard.pool.upstreams.len()).filter(|&other| other != upstream).map(key).collect();
     let choice = yard.choose(Wish { tried: &others, ..READ });
     yard.now = yard.now + takes;
     yard.settle(choice, Class::Answered);
@@ -142,7 +142,7 @@ fn a_probe_that_is_still_far_too_slow_fails() {
         yard.wait_out(0);
         for _ in 0..12 {
             for upstream in [1, 2] {
-                let choice = yard.choose(Wish { tried: &[0, 3 - upstream], ..READ });
+                let choice = yard.choose(Wish { tried: &[key(0), key(3 - upstream)], ..READ });
                 yard.now = yard.now + FAST;
                 yard.settle(choice, Class::Answered);
             }

@@ -57,8 +57,8 @@ fn what_a_warming_region_does_not_take_stays_with_the_standby() {
 #[test]
 fn a_retry_asks_the_same_priority_before_the_next() {
     let mut yard = yard(&[0, 0, 1]);
-    assert_eq!(yard.choose(Wish { tried: &[0], ..WRITE }).upstream, 1);
-    assert_eq!(yard.choose(Wish { tried: &[0, 1], ..WRITE }).upstream, 2);
+    assert_eq!(yard.choose(Wish { tried: &[key(0)], ..WRITE }).upstream, key(1));
+    assert_eq!(yard.choose(Wish { tried: &[key(0), key(1)], ..WRITE }).upstream, key(2));
 }
 
 #[test]

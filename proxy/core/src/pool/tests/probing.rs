@@ -15,7 +15,7 @@ fn nobody_probes_before_the_ejection_is_over() {
     let mut yard = Yard::new(2);
     let until = yard.eject(0);
     yard.now = Timestamp::from_micros(until.as_micros() - 1);
-    assert_eq!(yard.choose(READ).upstream, 1);
+    assert_eq!(yard.choose(READ).upstream, key(1));
     yard.now = until;
     assert!(yard.choose(READ).is_probe());
 }
@@ -24,11 +24,11 @@ fn nobody_probes_before_the_ejection_is_over() {
 fn one_request_at_a_time_probes() {
     let mut yard = probing(2);
     let probe = yard.choose(READ);
-    assert_eq!((probe.upstream, probe.tier), (0, Tier::Probe));
-    assert_eq!(yard.events(), [PoolEvent::ProbingStarted { upstream: 0 }]);
+    assert_eq!((probe.upstream, probe.tier), (key(0), Tier::Probe));
+    assert_eq!(yard.events(), [PoolEvent::ProbingStarted { upstream: key(0) }]);
     for _ in 0..5 {
         let other = yard.choose(READ);
-        assert_eq!((other.upstream, other.tier), (1, Tier::Rotation));
+        assert_eq!((other.upstream, other.tier), (key(1), Tier::Rotation));
     }
     yard.settle(probe, Class::Answered);
     assert!(yard.choose(READ).is_probe());
@@ -42,7 +42,7 @@ fn two_successes_readmit() {
         yard.settle(probe, Class::Answered);
         assert_eq!(yard.health(0).name(), expected);
     }
-    let told = [PoolEvent::ProbingStarted { upstream: 0 }, PoolEvent::Readmitted { upstream: 0 }];
+    let told = [PoolEvent::ProbingStarted { upstream: key(0) }, PoolEvent::Readmitted { upstream: key(0) }];
     assert_eq!(yard.events(), told);
     assert_eq!(yard.asked(2).len(), 2);
 }
@@ -98,13 +98,13 @@ fn a_probe_that_comes_to_nothing_does_not_keep_another_upstream_waiting() {
             (probe.upstream, probe.tier)
         })
         .collect();
-    assert_eq!(probed, [0, 1, 0, 1].map(|upstream| (upstream, Tier::Probe)));
+    assert_eq!(probed, [0, 1, 0, 1].map(|upstream| (key(upstream), Tier::Probe)));
 }
 
 #[test]
 fn a_write_probes_only_when_no_read_did_for_one_more_ejection() {
     let mut yard = probing(2);
-    assert_eq!(yard.choose(WRITE).upstream, 1);
+    assert_eq!(yard.choose(WRITE).upstream, key(1));
     yard.now = yard.now + seconds(10);
     assert_eq!(yard.choose(WRITE).tier, Tier::Probe);
 }
@@ -112,8 +112,8 @@ fn a_write_probes_only_when_no_read_did_for_one_more_ejection() {
 #[test]
 fn a_retry_never_probes() {
     let mut yard = probing(3);
-    let choice = yard.choose(Wish { tried: &[1], ..READ });
-    assert_eq!((choice.upstream, choice.tier), (2, Tier::Rotation));
+    let choice = yard.choose(Wish { tried: &[key(1)], ..READ });
+    assert_eq!((choice.upstream, choice.tier), (key(2), Tier::Rotation));
 }
 
 #[test]

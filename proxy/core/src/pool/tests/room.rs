@@ -13,7 +13,7 @@ fn an_upstream_never_carries_more_than_its_limit_and_the_others_take_the_rest() 
     let mut yard = yard(&[1, 2, 0]);
     let mut carried = [0; 3];
     for _ in 0..30 {
-        carried[yard.choose(WRITE).upstream] += 1;
+        carried[yard.choose(WRITE).upstream.number()] += 1;
     }
     assert_eq!(carried, [1, 2, 27]);
 }
@@ -25,7 +25,7 @@ fn when_all_are_at_their_limit_nobody_is_asked_not_even_as_a_last_resort() {
     let first = yard.choose(WRITE);
     let second = yard.choose(WRITE);
     assert_eq!((first.tier, second.tier), (Tier::Rotation, Tier::LastResort));
-    for wish in [READ, Wish { tried: &[0, 1], ..WRITE }, Wish { page: Some(0), ..READ }] {
+    for wish in [READ, Wish { tried: &[key(0), key(1)], ..WRITE }, Wish { page: Some(key(0)), ..READ }] {
         assert_eq!(yard.pool.choose(wish, yard.now, &mut yard.rng), None, "{wish:?}");
     }
     assert!(yard.pool.lacks_room());

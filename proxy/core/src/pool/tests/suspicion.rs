@@ -16,10 +16,10 @@ fn denied(yard: &mut Yard, client: u64, times: usize) {
 }
 
 fn verified(yard: &mut Yard, result: CheckResult) {
-    yard.pool.verified(0, result, yard.now, &mut yard.rng);
+    yard.pool.verified(key(0), result, yard.now, &mut yard.rng);
 }
 
-const WANTED: PoolEvent = PoolEvent::VerifyWanted { upstream: 0 };
+const WANTED: PoolEvent = PoolEvent::VerifyWanted { upstream: key(0) };
 
 #[test]
 fn a_denial_asks_for_the_proxys_own_check_once() {
@@ -37,7 +37,7 @@ fn a_passed_check_ejects_nobody_and_is_not_repeated_for_a_second() {
         denied(&mut yard, 1, 5);
         assert_eq!(yard.events(), [WANTED]);
         verified(&mut yard, nothing_confirms);
-        let prevented = PoolEvent::EjectionPrevented { upstream: 0, guard: Guard::Unverified };
+        let prevented = PoolEvent::EjectionPrevented { upstream: key(0), guard: Guard::Unverified };
         assert_eq!(yard.events(), [prevented]);
         denied(&mut yard, 1, 5);
         denied(&mut yard, 2, 5);
@@ -154,7 +154,7 @@ fn a_region_that_lost_its_routes_is_ejected_once_the_checks_own_path_is_missing_
     let mut yard = checked();
     yard.see(0, Class::RouteMissing, 1);
     assert_eq!(yard.events(), [WANTED]);
-    assert_eq!(yard.choose(WRITE).upstream, 1, "others are asked meanwhile");
+    assert_eq!(yard.choose(WRITE).upstream, key(1), "others are asked meanwhile");
     verified(&mut yard, CheckResult::Refused);
     assert!(matches!(yard.health(0), Health::Ejected { reason: EjectReason::DeniedVerified, .. }));
 }

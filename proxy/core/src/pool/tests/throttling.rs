@@ -97,10 +97,10 @@ fn a_throttled_one_comes_before_an_ejected_one() {
     let mut yard = Yard::new(3);
     yard.eject(0);
     throttled(&mut yard, 1, Class::Throttled, None);
-    let choice = yard.choose(Wish { tried: &[2], ..READ });
-    assert_eq!((choice.upstream, choice.tier), (1, Tier::Throttled));
-    let choice = yard.choose(Wish { tried: &[2, 1], ..READ });
-    assert_eq!((choice.upstream, choice.tier), (0, Tier::LastResort));
-    let choice = yard.choose(Wish { tried: &[2, 1, 0], ..READ });
-    assert_eq!((choice.upstream, choice.tier), (2, Tier::Again), "in rotation, and asked longest ago");
+    let choice = yard.choose(Wish { tried: &[key(2)], ..READ });
+    assert_eq!((choice.upstream, choice.tier), (key(1), Tier::Throttled));
+    let choice = yard.choose(Wish { tried: &[key(2), key(1)], ..READ });
+    assert_eq!((choice.upstream, choice.tier), (key(0), Tier::LastResort));
+    let choice = yard.choose(Wish { tried: &[key(2), key(1), key(0)], ..READ });
+    assert_eq!((choice.upstream, choice.tier), (key(2), Tier::Again), "in rotation, and asked longest ago");
 }

@@ -1,0 +1,150 @@
+//! A pool as the adapter holds it: one generation of its configuration, over the state that all generations share.
+
+use super::upstream::{LiveUpstream, Members};
+use crate::admission::Places;
+use crate::config::PoolConfig;
+use crate::explain::History;
+use crate::metrics::{Metrics, PoolSeries};
+use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::time::Timestamp;
+use aorta_core::upstream::UpstreamKey;
+use aorta_core::verdict::Refusal;
+use arc_swap::ArcSwap;
+use fastrand::Rng;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A pool with its live state.
+#[derive(Debug)]
+pub struct LivePool {
+    /// As configured.
+    pub config: PoolConfig,
+    /// In the order of the configuration.
+    pub upstreams: Arc<Members>,
+    /// What its requests move.
+    pub series: Arc<PoolSeries>,
+    /// What lives on under another configuration.
+    pub state: Arc<PoolState>,
+}
+
+/// What every generation of a pool shares: a request that began under an earlier one settles where the next request
+/// chooses.
+#[derive(Debug)]
+pub struct PoolState {
+    /// The pool's name.
+    pub name: String,
+    /// What happened to it lately.
+    pub history: History<(Timestamp, PoolEvent)>,
+    /// How many requests it carries.
+    pub places: Places,
+    /// Those that the core may send to, whatever the generation of the request.
+    newest: ArcSwap<Members>,
+    decisions: Mutex<Decisions>,
+}
+
+/// The core's pool and the dice it is given.
+#[derive(Debug)]
+struct Decisions {
+    /// The core's pool.
+    pool: Pool,
+    /// Seeded once at start.
+    rng: Rng,
+}
+
+impl LivePool {
+    pub(super) fn new(config: PoolConfig, metrics: &Metrics, now: Timestamp, seed: u64) -> Self {
+        let pool = Pool::new(Arc::clone(&config.spec), now);
+        let upstreams = members(&config, &pool, &Members::default(), metrics);
+        let state = PoolState {
+            name: config.spec.name.clone(),
+            history: History::of_events(),
+            places: Places::new(config.spec.concurrency),
+            newest: ArcSwap::new(Arc::clone(&upstreams)),
+            decisions: Mutex::new(Decisions { pool, rng: Rng::with_seed(seed) }),
+        };
+        Self { series: metrics.pool(&config), config, upstreams, state: Arc::new(state) }
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// The upstream of this key: of this generation, or of a later one that the core sends requests of this one to.
+    #[must_use]
+    pub fn upstream(&self, key: UpstreamKey) -> Option<Arc<LiveUpstream>> {
+        self.upstreams.find(key).cloned().or_else(|| self.state.upstream(key))
+    }
+
+    /// The upstream that made the link with this mark; none where any upstream continues what another began.
+    ///
+    /// # Errors
+    /// When no upstream of this pool made it, or none that is still there.
+    pub fn page_maker(&self, mark: &str) -> Result<Option<UpstreamKey>, Refusal> {
+        if self.config.page_marks.is_empty() {
+            return Ok(None);
+        }
+        let maker = self.upstreams.iter().find(|live| live.mark.as_deref() == Some(mark));
+        maker.map(|live| Some(live.key)).ok_or(Refusal::PageGone)
+    }
+
+    /// Asks the core, and returns what it wants told besides.
+    pub fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+        self.state.decide(ask)
+    }
+
+    /// Wakes who waits for an answer of this upstream, because it was ejected.
+    pub fn ejected(&self, upstream: UpstreamKey) {
+        if let Some(live) = self.upstream(upstream) {
+            live.ejected.notify_waiters();
+        }
+    }
+
+    /// Waits for an ejection of this upstream.
+    pub async fn ejection(&self, upstream: UpstreamKey) {
+        match self.upstream(upstream) {
+            Some(live) => live.ejected.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads the core's state.
+    pub fn read<T>(&self, look: impl FnOnce(&Pool) -> T) -> T {
+        self.state.read(look)
+    }
+}
+
+impl PoolState {
+    /// The upstream of this key, as it is configured now.
+    #[must_use]
+    pub fn upstream(&self, key: UpstreamKey) -> Option<Arc<LiveUpstream>> {
+        self.newest.load().find(key).cloned()
+    }
+
+    fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+        let mut held = self.lock();
+        let Decisions { pool, rng } = &mut *held;
+        let answer = ask(pool, rng);
+        let events = pool.take_events();
+        (answer, events)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Pool) -> T) -> T {
+        look(&self.lock().pool)
+    }
+
+    // A decision that panicked left counters that are at worst off by one: serving on is better than dying.
+    fn lock(&self) -> MutexGuard<'_, Decisions> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The upstreams of a configuration, with all that stays of those before them.
+fn members(config: &PoolConfig, pool: &Pool, before: &Members, metrics: &Metrics) -> Arc<Members> {
+    let live = |(index, key): (usize, UpstreamKey)| {
+        let before = before.find(key).map(|before| &**before);
+        let series = metrics.upstream(config, &config.upstreams[index].name);
+        Arc::new(LiveUpstream::new(key, (config, index), series, before))
+    };
+    Arc::new(Members::new(pool.keys(&config.spec).into_iter().enumerate().map(live).collect()))
+}
