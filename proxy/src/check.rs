@@ -10,7 +10,7 @@ use crate::shape::{self, Media, Opened};
 use crate::snapshot::LivePool;
 use crate::{clock, translate};
 use aorta_core::check::{ActiveHealth, CheckResult};
-use aorta_core::classify::{BodyFacts, Dialect};
+use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect};
 use aorta_core::drill::Fault;
 use aorta_core::upstream::UpstreamKey;
 use fastrand::Rng;
@@ -92,7 +92,15 @@ async fn ask(proxy: &Proxy, pool: &LivePool, upstream: UpstreamKey) -> CheckResu
     let body_max = if check.members.is_empty() { pool.config.hold_max } else { MEMBERS_BODY_MAX };
     let asking = engine::own_request(proxy, pool, upstream, check, body_max);
     let result = match timeout(policy.timeout, asking).await {
-        Ok(Some(answer)) => judge(check, pool, &answer),
+        Ok(Some(answer)) => {
+            let (facts, result) = judge(check, pool, &answer);
+            let live = pool.upstream(upstream);
+            let headers = &answer.head.headers;
+            if let Some(signer) = live.and_then(|live| live.refused_signer(&facts, headers)) {
+                signer.renew().await;
+            }
+            result
+        }
         Ok(None) | Err(_) => CheckResult::Failed,
     };
     proxy.metrics.checked(pool, upstream, result);
@@ -102,7 +110,7 @@ async fn ask(proxy: &Proxy, pool: &LivePool, upstream: UpstreamKey) -> CheckResu
 /// A statement of capabilities may take a megabyte; more than this is none.
 const MEMBERS_BODY_MAX: usize = 4 * 1024 * 1024;
 
-fn judge(check: &Check, pool: &LivePool, answer: &OwnAnswer) -> CheckResult {
+fn judge(check: &Check, pool: &LivePool, answer: &OwnAnswer) -> (AnswerFacts, CheckResult) {
     let spec = &pool.config.spec;
     let (status, headers) = (answer.head.status.as_u16(), &answer.head.headers);
     let media = Media::of(headers);
@@ -117,7 +125,7 @@ fn judge(check: &Check, pool: &LivePool, answer: &OwnAnswer) -> CheckResult {
         }
         None => is_expected(check, status, &headers.iter().collect::<Vec<_>>(), &answer.body),
     };
-    CheckResult::judge(spec.dialect, &facts, expected)
+    (facts, CheckResult::judge(spec.dialect, &facts, expected))
 }
 
 fn is_expected(check: &Check, status: u16, headers: &[(&HeaderName, &HeaderValue)], body: &[u8]) -> bool {

@@ -15,17 +15,22 @@ mod outside;
 mod problem;
 mod quota;
 mod raw;
+mod renewable;
 mod resolve;
 mod scenario;
 mod schema;
 mod secrets;
+mod sigv4;
 mod units;
 
 pub use load::{Summary, check, load, load_scenario, parse};
 pub use problem::{At, Problem, Problems};
 pub use quota::{ClientKey, QuotaStore, RateLimit};
+pub use renewable::Renewable;
 pub use scenario::{Expect, Scenario};
 pub use schema::{scenario_schema, schema};
+pub use sigv4::HEADERS as SIGNATURE_HEADERS;
+pub use sigv4::Sigv4;
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
@@ -245,6 +250,8 @@ pub struct UpstreamConfig {
     pub ca: Option<Vec<CertificateDer<'static>>>,
     /// Set on every request to it; values are secrets and are never shown.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How requests to it are signed; none leaves them as they are.
+    pub sigv4: Option<Sigv4>,
 }
 
 impl UpstreamConfig {

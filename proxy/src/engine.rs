@@ -23,6 +23,7 @@ use crate::links::ClientSide;
 use crate::record::Visit;
 use crate::service::Proxy;
 use crate::shape;
+use crate::sign::Signer;
 use crate::snapshot::LivePool;
 use crate::trace::Trace;
 use crate::translate;
@@ -118,6 +119,9 @@ async fn step(
     body: &mut Body,
     visit: &mut Visit,
 ) -> Step {
+    if let Some(signer) = open.refused_signer.take() {
+        signer.renew().await;
+    }
     let plan = match open.report(Exchange::choose) {
         Ok(plan) => plan,
         Err(refusal) => return Step::Refuse(refusal),
@@ -243,12 +247,14 @@ fn facts(pool: &LivePool, fhir_expected: bool, answer: &Answer) -> AnswerFacts {
 struct Open<'a> {
     call: &'a Call<'a>,
     exchange: Option<Exchange>,
+    /// A gateway refused what it signed.
+    refused_signer: Option<Arc<Signer>>,
 }
 
 impl<'a> Open<'a> {
     fn new(call: &'a Call<'a>) -> Self {
         let exchange = call.decide(|pool, _| Exchange::open(call.terms, pool, clock::now()));
-        Self { call, exchange: Some(exchange) }
+        Self { call, exchange: Some(exchange), refused_signer: None }
     }
 
     fn exchange(&mut self) -> &mut Exchange {
@@ -273,10 +279,17 @@ impl<'a> Open<'a> {
         visit: &mut Visit,
     ) -> Result<Won, Unanswered> {
         let facts = facts(call.pool, call.fhir_expected, &answer);
+        let live = call.pool.upstream(plan.upstream);
+        let refused = live.and_then(|live| live.refused_signer(&facts, &answer.head.headers));
         let judged = (&facts, answer.is_whole());
         visit.answered(call, plan.upstream, &facts);
         let verdict =
             self.report(|exchange, pool, now, rng| exchange.answered(pool, plan.number, judged, now, rng));
+        match (refused, verdict) {
+            (None, _) => {}
+            (signer, Verdict::Retry { .. }) => self.refused_signer = signer,
+            (Some(signer), _) => drop(tokio::spawn(async move { signer.renew().await })),
+        }
         if verdict == Verdict::Forward {
             Ok(Won { plan, answer, facts })
         } else {

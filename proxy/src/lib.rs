@@ -17,7 +17,7 @@
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
 //! [`clock`] (the only one), [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
-//! [`simulate`] (a configuration in virtual time).
+//! [`simulate`] (a configuration in virtual time), [`sign`] (signatures of AWS).
 
 pub mod access_log;
 pub mod admin;
@@ -54,6 +54,7 @@ pub mod resolver;
 pub mod server;
 pub mod service;
 pub mod shape;
+pub mod sign;
 pub mod simulate;
 pub mod snapshot;
 pub mod spans;

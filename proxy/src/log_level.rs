@@ -2,12 +2,17 @@
 
 use std::io;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
 /// The words for levels, the least severe last.
 pub const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// Shows whole requests in its lines, whatever they hold.
+const TALKATIVE: &str = "aws_sigv4";
 
 /// The least severe level that is written.
 #[derive(Clone, Debug)]
@@ -20,7 +25,8 @@ impl LogLevel {
     /// When the process writes a log already.
     pub fn start(level: LevelFilter) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(level);
-        let lines = fmt::layer().json().with_writer(io::stderr);
+        let silent = filter_fn(|line| !line.target().starts_with(TALKATIVE));
+        let lines = fmt::layer().json().with_writer(io::stderr).with_filter(silent);
         tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         Ok(Self(handle))
     }

@@ -68,6 +68,8 @@ mod retries; // what is tried again, what never is, and how much of it
 #[cfg(test)]
 mod routing; // host, path, method, header; most specific first; none is 404
 #[cfg(test)]
+mod signing; // each attempt for its own region; refused once, signed again
+#[cfg(test)]
 mod simulate; // a configuration through a scenario: what came of it, a picture, and an exit code
 #[cfg(test)]
 mod systemd; // what systemd is told, from the start to the end

@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+use crate::signature::Denial;
+
 /// The header that tells a gateway-made answer from the function's.
 pub const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// The media type of FHIR in JSON.
@@ -35,6 +37,12 @@ pub const MISSING_AUTHENTICATION_TOKEN: GatewayAnswer = answer(
     StatusCode::FORBIDDEN,
     "MissingAuthenticationTokenException",
     r#"{"message":"Missing Authentication Token"}"#,
+);
+/// Temporary credentials that signed, and have expired.
+pub const EXPIRED_TOKEN: GatewayAnswer = answer(
+    StatusCode::FORBIDDEN,
+    "ExpiredTokenException",
+    r#"{"message":"The security token included in the request is expired"}"#,
 );
 /// The rate or burst limit is exceeded; AWS usually sends no `Retry-After`.
 pub const TOO_MANY_REQUESTS: GatewayAnswer =
@@ -81,6 +89,14 @@ pub const BAD_REQUEST_BODY: GatewayAnswer = answer(
     "BadRequestException",
     r#"{"message": "Could not parse request body into json"}"#,
 );
+
+/// What the gateway says to a signature that it does not accept.
+#[must_use]
+pub fn denied(denial: &Denial) -> Response<Bytes> {
+    let mut response = gateway(GatewayAnswer { error_type: denial.error_type, ..FORBIDDEN });
+    *response.body_mut() = serde_json::json!({ "message": denial.message }).to_string().into();
+    response
+}
 
 /// The body of `/ping` and `/sping`, which AWS reserves for its own health check.
 pub const PING_BODY: &str = "healthy";
@@ -153,6 +169,7 @@ mod tests {
         for body in [
             FORBIDDEN.body,
             MISSING_AUTHENTICATION_TOKEN.body,
+            EXPIRED_TOKEN.body,
             TOO_MANY_REQUESTS.body,
             LIMIT_EXCEEDED.body,
             BAD_GATEWAY.body,

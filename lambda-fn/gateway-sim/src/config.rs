@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::signature::Keys;
+
 /// The longest time API Gateway waits for an integration by default, and the longest this simulator allows.
 /// Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>
 pub const INTEGRATION_TIMEOUT_MAX: Duration = Duration::from_secs(29);
@@ -44,6 +46,9 @@ pub struct Config {
     /// When not empty, what `x-api-key` must be.
     #[serde(default)]
     pub api_key: String,
+    /// IAM authorisation: only requests that are signed with this key pass.
+    #[serde(default)]
+    pub iam: Option<Keys>,
     /// Added before each answer.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub latency: Duration,

@@ -6,6 +6,8 @@
 //! | `GET /` | region, host, stage, integration, fault, latency, counters |
 //! | `PUT /fault` | puts [`crate::fault::Order`] in force; answers when it is |
 //! | `DELETE /fault` | ends it |
+//! | `PUT /iam`, `DELETE /iam` | [`crate::signature::Keys`]: only requests signed with it pass; all do |
+//! | `PUT /clock` | `{"ahead_seconds": 600}`: the gateway's clock against the machine's |
 //! | `PUT /latency` | `{"millis": 80}`: added before each answer |
 //! | `GET /counters`, `DELETE /counters` | [`crate::counters::Counted`]; starts again at zero |
 
@@ -30,6 +32,7 @@ use crate::config::Integration;
 use crate::endpoint::Switch;
 use crate::exchange::Gateway;
 use crate::fault::{Kind, Order};
+use crate::signature::Keys;
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -39,6 +42,12 @@ type Answer = (StatusCode, Value);
 #[serde(deny_unknown_fields)]
 struct Latency {
     millis: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    ahead_seconds: i64,
 }
 
 /// Serves the control port until the region stops.
@@ -88,6 +97,24 @@ async fn answer(request: Request<Incoming>, gateway: &Gateway, switch: &Switch) 
             }
             Err(problem) => refused(&problem),
         },
+        (&Method::PUT, "/clock") => match parsed::<Clock>(body).await {
+            Ok(clock) => {
+                gateway.set_ahead_secs(clock.ahead_seconds);
+                (StatusCode::OK, state(gateway))
+            }
+            Err(problem) => refused(&problem),
+        },
+        (&Method::PUT, "/iam") => match parsed::<Keys>(body).await {
+            Ok(keys) => {
+                gateway.set_iam(Some(keys));
+                (StatusCode::OK, state(gateway))
+            }
+            Err(problem) => refused(&problem),
+        },
+        (&Method::DELETE, "/iam") => {
+            gateway.set_iam(None);
+            (StatusCode::OK, state(gateway))
+        }
         (&Method::PUT, "/fault") => match parsed::<Order>(body).await {
             Ok(order) => put_fault(order, gateway, switch).await,
             Err(problem) => refused(&problem),
@@ -98,7 +125,7 @@ async fn answer(request: Request<Incoming>, gateway: &Gateway, switch: &Switch) 
         }
         _ => (
             StatusCode::NOT_FOUND,
-            json!({"error": "GET /, GET /healthz, PUT or DELETE /fault, PUT /latency, GET or DELETE /counters"}),
+            json!({"error": "GET /, GET /healthz, PUT or DELETE /fault, PUT or DELETE /iam, PUT /clock, PUT /latency, GET or DELETE /counters"}),
         ),
     }
 }

@@ -5,7 +5,7 @@ mod faulty;
 mod message;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +24,7 @@ use crate::fault::Faults;
 use crate::function::{EVENT_BYTES_MAX, Outcome, Pool};
 use crate::ids::RequestIds;
 use crate::reply::proxy_reply;
+use crate::signature::{self, Keys};
 use crate::throttle::Bucket;
 use crate::wire::{Partial, Saboteur};
 
@@ -62,6 +63,8 @@ pub struct Gateway {
     backend: Backend,
     bucket: Mutex<Bucket>,
     latency_ms: AtomicU64,
+    iam: Mutex<Option<Keys>>,
+    ahead_secs: AtomicI64,
     /// The fault in force.
     pub faults: Faults,
     /// What happened.
@@ -74,8 +77,11 @@ impl Gateway {
     pub fn new(config: Config, backend: Backend, counters: Arc<Counters>) -> Self {
         let bucket = Bucket::new(config.throttle.rate, config.throttle.burst, Instant::now());
         let latency_ms = u64::try_from(config.latency.as_millis()).unwrap_or(u64::MAX);
+        let iam = Mutex::new(config.iam.clone());
         Self {
             config,
+            iam,
+            ahead_secs: AtomicI64::new(0),
             backend,
             bucket: Mutex::new(bucket),
             latency_ms: AtomicU64::new(latency_ms),
@@ -101,6 +107,22 @@ impl Gateway {
         self.latency_ms.store(millis, Ordering::Relaxed);
     }
 
+    /// Changes who may invoke the API; none lets everybody.
+    pub fn set_iam(&self, keys: Option<Keys>) {
+        *self.iam.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// Puts the gateway's clock ahead of the machine's, or behind it.
+    pub fn set_ahead_secs(&self, seconds: i64) {
+        self.ahead_secs.store(seconds, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> SystemTime {
+        let ahead = self.ahead_secs.load(Ordering::Relaxed);
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
+    }
+
     /// Ends the function's processes.
     pub async fn stop(&self) {
         if let Backend::Function(pool) = &self.backend {
@@ -111,7 +133,7 @@ impl Gateway {
     /// Answers one request, or never returns when the fault in force says so.
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<AnswerBody> {
         self.counters.request();
-        let now = SystemTime::now();
+        let now = self.now();
         let (head, body) = request.into_parts();
         let trace = head.headers.get("x-amzn-trace-id").and_then(|trace| trace.to_str().ok());
         let ids = RequestIds::new(now, trace);
@@ -133,7 +155,7 @@ impl Gateway {
         }
         self.delay(self.latency_ms()).await;
         tracing::debug!(request = ids.request, method = %head.method, status = response.status().as_u16(), ?hit);
-        message::stamp(&mut response, &ids);
+        message::stamp(&mut response, &ids, now);
         let response = message::shaped(response, &head.method);
         match after {
             Some(hit) => faulty::spoilt(hit.kind, response, peer).await,
@@ -170,6 +192,12 @@ impl Gateway {
             Ok(checked) => checked,
             Err(answer) => return (catalogue::gateway(answer), false),
         };
+        let keys = self.iam.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(keys) = keys
+            && let Err(denial) = signature::verify(&keys, &self.config.region, head, &payload, now)
+        {
+            return (catalogue::denied(&denial), false);
+        }
         if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
             return (catalogue::gateway(catalogue::TOO_MANY_REQUESTS), false);
         }

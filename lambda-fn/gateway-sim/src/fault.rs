@@ -16,6 +16,8 @@ pub enum Kind {
     Forbidden,
     /// Before: 403 Missing Authentication Token, as for a path that was never deployed.
     MissingAuthenticationToken,
+    /// Before: 403, as for temporary credentials that have expired.
+    ExpiredToken,
     /// Before: 429 Too Many Requests.
     Throttled,
     /// Before: 429 Limit Exceeded.
@@ -66,6 +68,7 @@ impl Kind {
             Self::Disabled => "disabled",
             Self::Forbidden => "forbidden",
             Self::MissingAuthenticationToken => "missing_authentication_token",
+            Self::ExpiredToken => "expired_token",
             Self::Throttled => "throttled",
             Self::Quota => "quota",
             Self::BadGateway => "bad_gateway",

@@ -22,6 +22,7 @@
 //! | [`fault`], [`wire`] | which fault is in force and whom it hits; cutting a connection under HTTP |
 //! | [`throttle`], [`counters`], [`ids`] | request quota; what happened; identifiers and dates |
 //! | [`control`] | the plain HTTP port that orders faults and tells the counters |
+//! | [`signature`] | IAM authorisation: who may invoke the API |
 //! | [`certificates`] | a local authority and a certificate for each host |
 //!
 //! # Running it
@@ -44,6 +45,10 @@
 //! integration: proxy                      # or envelope: GET at the stage root, whatever the function returns as 200
 //! unmapped: ["DELETE /Patient"]           # answer Missing Authentication Token
 //! api_key: ""
+//! iam:                                    # when it stands, only requests signed with this key pass
+//!   access_key_id: AKIDEXAMPLE
+//!   secret_access_key: made-up
+//!   session_token: ""
 //! latency: 0ms
 //! throttle: {rate: 10000, burst: 5000}
 //! integration_timeout: 29s                # 504 beyond it; the function runs on
@@ -85,5 +90,6 @@ pub mod ids;
 pub mod region;
 pub mod reply;
 pub mod runtime_api;
+pub mod signature;
 pub mod throttle;
 pub mod wire;

@@ -90,6 +90,7 @@ fn spec(balance: BalancePolicy, upstreams: usize) -> PoolSpec {
         priority: 0,
         data_domain: String::new(),
         concurrency_max: None,
+        signed: false,
     };
     PoolSpec {
         name: "records".to_owned(),

@@ -48,6 +48,7 @@ fn scenario(proxies: u32) -> Scenario {
         priority: 0,
         data_domain: String::new(),
         concurrency_max: None,
+        signed: false,
     };
     let pool = PoolSpec {
         name: "records".to_owned(),

@@ -44,7 +44,9 @@ impl GatewayErrorType {
             "ForbiddenException" => Self::Forbidden,
             "MissingAuthenticationTokenException" => Self::MissingAuthenticationToken,
             "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
             | "ExpiredTokenException"
+            | "RequestExpired"
             | "IncompleteSignatureException"
             | "UnrecognizedClientException" => Self::Signature,
             "TooManyRequestsException" => Self::TooManyRequests,
@@ -234,12 +236,8 @@ impl Class {
     #[must_use]
     pub const fn repeat(self) -> Repeat {
         match self {
-            Self::Answered
-            | Self::ClientFault
-            | Self::SignatureRefused
-            | Self::Overtaken
-            | Self::Slow
-            | Self::Moved => Repeat::Never,
+            Self::Answered | Self::ClientFault | Self::Overtaken | Self::Slow | Self::Moved => Repeat::Never,
+            Self::SignatureRefused => Repeat::Resigned,
             Self::Unsent | Self::GatewayFailed => Repeat::Any,
             Self::GatewayDenied | Self::Throttled | Self::QuotaExceeded | Self::RouteMissing => {
                 Repeat::AnyOnce
@@ -288,6 +286,9 @@ pub enum Repeat {
     SafeOrIdempotent,
     /// What reads.
     Safe,
+    /// Every request whose signature is the proxy's own, once, and at the same upstream: nothing was executed, and
+    /// elsewhere our credentials and our clock are the same.
+    Resigned,
 }
 
 /// Judges a complete or streaming answer.

@@ -18,6 +18,7 @@ mod beside;
 mod drilled;
 mod failure;
 mod plan;
+mod signing;
 mod straggler;
 
 pub use failure::Failure;
@@ -34,6 +35,7 @@ use crate::time::Timestamp;
 use crate::upstream::{DomainKey, UpstreamKey};
 use crate::verdict::{Refusal, Verdict};
 use fastrand::Rng;
+use signing::Signing;
 use std::time::Duration;
 
 /// An attempt that is out.
@@ -72,6 +74,7 @@ pub struct Exchange {
     carried_out: Option<(UpstreamKey, Option<DomainKey>)>,
     moved_once: bool,
     next_is_paid: bool,
+    signing: Signing,
     denial: Option<Denial>,
     straggler: Option<Straggler>,
 }
@@ -92,6 +95,7 @@ impl Exchange {
             carried_out: None,
             moved_once: false,
             next_is_paid: false,
+            signing: Signing::Accepted,
             denial: None,
             straggler: None,
         }
@@ -125,6 +129,7 @@ impl Exchange {
         let Some(mut choice) = choice else { return Err(self.refuse(nobody)) };
         self.meet(pool, &mut choice, now);
         let paid = std::mem::take(&mut self.next_is_paid);
+        self.signing.goes_out();
         let out = self.goes_out(choice, paid, false, now);
         self.phase = Phase::Attempting(out);
         let hedge_at = self.hedge_at(pool, out, now);
@@ -305,26 +310,6 @@ impl Exchange {
         true
     }
 
-    /// The request's own end came before the attempt had its due: its silence says nothing about its upstream.
-    fn was_cut_short(&self, pool: &Pool, number: usize, class: Class, now: Timestamp) -> bool {
-        let timeouts = pool.spec().timeouts;
-        let Some(attempt) = self.attempts.get(number).filter(|_| pool.spec().keeps(Rule::BlameNoHaste))
-        else {
-            return false;
-        };
-        let had = attempt.started.until(self.deadline);
-        let hurried = self.terms.deadline == Some(self.deadline);
-        match class {
-            Class::Unsent => now >= self.deadline && had < timeouts.connect,
-            // The client's upload used up the time, and how much of it cannot be told from here.
-            Class::TimedOut if hurried && !self.terms.replayable => now >= self.deadline,
-            Class::TimedOut if hurried => had < timeouts.attempt.min(timeouts.request),
-            // Half of it is enough where earlier attempts used up the request's time.
-            Class::TimedOut => had < timeouts.attempt.min(timeouts.request) / 2,
-            _ => false,
-        }
-    }
-
     /// The upstream whose record store an unsure write must not leave.
     fn inside(&self, pool: &Pool) -> Option<DomainKey> {
         let stays = self.terms.safety != Safety::Safe && pool.spec().keeps(Rule::StayInDomain);
@@ -360,8 +345,9 @@ impl Exchange {
             None => pool.has_untried(self.attempts.upstreams(), self.inside(pool)),
         };
         let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        let not_before =
-            if class == Class::Unsent && others { now } else { now + policy.backoff.wait(failures, rng) };
+        let anew = self.signed_anew(pool, number, class);
+        let at_once = (class == Class::Unsent && others) || anew.is_some();
+        let not_before = if at_once { now } else { now + policy.backoff.wait(failures, rng) };
         let facts = RetryFacts {
             class,
             safety: self.safety_now(pool),
@@ -370,6 +356,7 @@ impl Exchange {
             ambiguous: self.carried_out.is_some(),
             moved_once: self.moved_once,
             others,
+            resigns: anew.is_some(),
             not_before,
             deadline: self.deadline,
         };
@@ -384,10 +371,12 @@ impl Exchange {
                 let is_one_move = class.repeat() == Repeat::AnyOnce;
                 self.moved_once |= is_one_move && pool.spec().keeps(Rule::MoveOnce);
                 self.next_is_paid = !free;
+                self.signing = anew.map_or(self.signing, Signing::Anew);
                 Some(Verdict::Retry { not_before })
             }
             Err(denial) => {
-                if class.repeat() != Repeat::Never {
+                let was_thought_of = !matches!(class.repeat(), Repeat::Never | Repeat::Resigned);
+                if was_thought_of || anew.is_some() {
                     self.denial = Some(denial);
                 }
                 None

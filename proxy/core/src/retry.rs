@@ -106,6 +106,8 @@ pub struct RetryFacts {
     pub moved_once: bool,
     /// Upstreams that were not asked yet.
     pub others: bool,
+    /// The upstream would be asked with a signature of ours, for the first time anew.
+    pub resigns: bool,
     /// The next attempt's earliest start.
     pub not_before: Timestamp,
     /// The end of the request's time.
@@ -122,6 +124,7 @@ pub fn allowed(policy: &RetryPolicy, facts: &RetryFacts) -> Result<(), Denial> {
         Repeat::Any | Repeat::AnyOnce => true,
         Repeat::SafeOrIdempotent => facts.safety != Safety::Unsafe,
         Repeat::Safe => facts.safety == Safety::Safe,
+        Repeat::Resigned => facts.resigns,
     };
     if !by_safety {
         return Err(Denial::NotIdempotent);

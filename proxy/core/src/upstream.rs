@@ -24,6 +24,8 @@ pub struct UpstreamSpec {
     pub data_domain: String,
     /// Attempts it carries at once; none sets no limit.
     pub concurrency_max: Option<NonZeroU32>,
+    /// The proxy signs what it sends there, so a refused signature is its own to mend.
+    pub signed: bool,
 }
 
 /// Which upstream of a pool: the same for one name for as long as it is configured, and never given to another.

@@ -9,6 +9,7 @@ mod reference;
 mod scenario;
 mod shape;
 mod shipped;
+mod sigv4;
 mod together;
 
 use super::load::parse_as;

@@ -1,7 +1,7 @@
 //! One try at one upstream: connect, send, and take the answer in until it can be judged.
 
 use super::answer::{Answer, receive};
-use super::request::BodyLength;
+use super::request::{BodyLength, sign};
 use super::{Call, Open, connect, drill, unless_gone};
 use crate::clock;
 use crate::intake::{self, Body, Lost};
@@ -248,6 +248,11 @@ pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box
         let parent = call.trace.header(plan.number);
         header.insert_header("traceparent", parent).map_err(|_| Refusal::BadRequest)?;
     }
+    // A pool that signs takes no body that it cannot hold; it may have begun to sign since this one came.
+    if live.signer.is_some() && !body.whole {
+        return Err(Refusal::BodyTooLarge);
+    }
+    sign(&live, &mut header, &body.held)?;
     Ok(header)
 }
 

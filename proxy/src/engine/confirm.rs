@@ -6,6 +6,7 @@ use super::Call;
 use super::answer::{self, Answer};
 use super::attempt;
 use super::commit;
+use super::request::sign;
 use crate::clock;
 use crate::snapshot::LivePool;
 use aorta_core::exchange::Attempt;
@@ -32,7 +33,9 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
 }
 
 async fn read_back(call: &Call<'_>, upstream: UpstreamKey, pool: &LivePool) -> Option<Answer> {
-    let header = call.outgoing.read_back().own_header(&pool.upstream(upstream)?.config).ok()?;
+    let live = pool.upstream(upstream)?;
+    let mut header = call.outgoing.read_back().own_header(&live.config).ok()?;
+    sign(&live, &mut header, &[]).ok()?;
     let by = clock::instant(clock::now() + call.pool.config.spec.timeouts.connect);
     let mut connection = attempt::connect(call.way(), upstream, by).await?;
     attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;

@@ -3,7 +3,7 @@
 use super::answer::{Head, Held, read_head};
 use super::attempt::send;
 use super::connect::connect;
-use super::request::Outgoing;
+use super::request::{Outgoing, sign};
 use crate::buffers::Reservation;
 use crate::clock;
 use crate::config::Check;
@@ -34,7 +34,8 @@ pub async fn own_request(
     let live = pool.upstream(upstream)?;
     let by = clock::instant(clock::now() + pool.config.spec.timeouts.connect);
     let (mut connection, _) = connect(&proxy.connector, &live.site, Purpose::Own, by).await?;
-    let header = Outgoing::own(&check.path).ok()?.own_header(&live.config).ok()?;
+    let mut header = Outgoing::own(&check.path).ok()?.own_header(&live.config).ok()?;
+    sign(&live, &mut header, &[]).ok()?;
     send(&mut connection, header, Bytes::new()).await.ok()?;
     let head = read_head(&mut connection).await.ok()?;
     let (mut body, mut whole) = (Held::default(), true);

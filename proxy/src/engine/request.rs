@@ -3,6 +3,8 @@
 use crate::config::UpstreamConfig;
 use crate::headers::{self, name};
 use crate::path;
+use crate::sign;
+use crate::snapshot::LiveUpstream;
 use crate::trace::Trace;
 use aorta_core::classify::Dialect;
 use aorta_core::fhir_safety::Errand;
@@ -19,6 +21,8 @@ use std::time::Duration;
 const HEAD_MAX: usize = 10_240;
 /// From here on it might be too much: an upstream's base path, host, own headers and the deadline come on top.
 const HEAD_NEAR: usize = 9 * 1024;
+/// A signature with the token of temporary credentials: AWS bounds it nowhere, and makes them of some 1 kB.
+const SIGNATURE_ROOM: usize = 2 * 1024;
 
 /// What every attempt of a request has in common.
 #[derive(Debug)]
@@ -101,8 +105,10 @@ impl Outgoing {
     pub fn fit(&mut self, spec: &PoolSpec, errand: Errand) -> Result<(), Refusal> {
         let target = path::target(&self.strip, &self.path, self.query.as_deref());
         let gateway = spec.dialect == Dialect::ApiGateway;
+        let is_signed = spec.upstreams.iter().any(|upstream| upstream.signed);
+        let near = if is_signed { HEAD_NEAR - SIGNATURE_ROOM } else { HEAD_NEAR };
         let is_near = match &target {
-            Ok(target) => gateway && target.len() + self.field_bytes(true) > HEAD_NEAR,
+            Ok(target) => gateway && target.len() + self.field_bytes(true) > near,
             Err(refusal) => *refusal == Refusal::UriTooLong,
         };
         if is_near && spec.fhir && self.post_search(errand) {
@@ -258,6 +264,25 @@ impl Outgoing {
         parts.headers = fields;
         Ok(Box::new(RequestHeader::from(parts)))
     }
+}
+
+/// Signs a request that is otherwise ready to go to this upstream, where that is asked for.
+///
+/// # Errors
+/// When the request cannot be signed.
+pub fn sign(upstream: &LiveUpstream, request: &mut RequestHeader, body: &[u8]) -> Result<(), Refusal> {
+    let Some(signer) = &upstream.signer else { return Ok(()) };
+    if let Some(uri) = sign::plain_spaces(&request.uri) {
+        request.set_uri(uri);
+    }
+    let fields = signer.sign(request, body)?;
+    for name in sign::SIGNATURE_HEADERS {
+        request.remove_header(name);
+    }
+    for (name, value) in fields {
+        request.insert_header(name, value).map_err(|_| Refusal::BadRequest)?;
+    }
+    Ok(())
 }
 
 /// HTTP/2 clients send cookies in crumbs; HTTP/1 knows one field (RFC 9113 section 8.2.3).

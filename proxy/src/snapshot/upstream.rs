@@ -3,10 +3,13 @@
 use crate::config::{PoolConfig, UpstreamConfig};
 use crate::line::Line;
 use crate::metrics::UpstreamSeries;
+use crate::sign::Signer;
 use crate::translate;
+use aorta_core::classify::{AnswerFacts, GatewayErrorType};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub struct LiveUpstream {
     pub site: Arc<Site>,
     /// What its attempts move.
     pub series: Arc<UpstreamSeries>,
+    /// Signs what goes there, where that is asked for.
+    pub signer: Option<Arc<Signer>>,
     /// Wakes who waits for its answer when it is ejected; all generations share it.
     pub(super) ejected: Arc<Notify>,
 }
@@ -46,7 +51,18 @@ impl LiveUpstream {
             |before| Arc::clone(&before.site),
         );
         let ejected = before.map_or_else(Arc::default, |before| Arc::clone(&before.ejected));
-        Self { key, mark: pool.page_marks.get(index).cloned(), config, site, series, ejected }
+        let signed_before = before.and_then(|before| before.signer.as_deref());
+        let signer = config.sigv4.as_ref().map(|sigv4| Signer::new(&config.name, sigv4, signed_before));
+        Self { key, mark: pool.page_marks.get(index).cloned(), config, site, series, signer, ejected }
+    }
+
+    /// Who signed what its gateway refused by this answer, if that is what it means.
+    #[must_use]
+    pub fn refused_signer(&self, facts: &AnswerFacts, answer: &HeaderMap) -> Option<Arc<Signer>> {
+        let refused = facts.gateway_spoke() && facts.error_type == Some(GatewayErrorType::Signature);
+        let signer = self.signer.as_ref().filter(|_| refused)?;
+        signer.refused(answer);
+        Some(Arc::clone(signer))
     }
 }
 

@@ -41,6 +41,16 @@ impl Region {
         self.ask("PUT", "/latency", &json!({ "millis": millis }).to_string()).await;
     }
 
+    /// Lets only requests pass that are signed with this key, as `PUT /iam` takes it.
+    pub async fn demand_signatures(&self, keys: &Value) {
+        self.ask("PUT", "/iam", &keys.to_string()).await;
+    }
+
+    /// Puts its clock ahead of the machine's, or behind it.
+    pub async fn clock_ahead(&self, seconds: i64) {
+        self.ask("PUT", "/clock", &json!({ "ahead_seconds": seconds }).to_string()).await;
+    }
+
     /// What it has counted.
     pub async fn counters(&self) -> Value {
         self.ask("GET", "/counters", "").await

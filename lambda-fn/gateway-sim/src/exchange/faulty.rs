@@ -14,6 +14,7 @@ pub(super) async fn before(kind: Kind, saboteur: &Saboteur) -> Response<Bytes> {
     match kind {
         Kind::Disabled | Kind::Forbidden => catalogue::gateway(catalogue::FORBIDDEN),
         Kind::MissingAuthenticationToken => catalogue::gateway(catalogue::MISSING_AUTHENTICATION_TOKEN),
+        Kind::ExpiredToken => catalogue::gateway(catalogue::EXPIRED_TOKEN),
         Kind::Throttled => catalogue::gateway(catalogue::TOO_MANY_REQUESTS),
         Kind::Quota => catalogue::gateway(catalogue::LIMIT_EXCEEDED),
         Kind::Authorizer => catalogue::gateway(catalogue::INTERNAL_SERVER_ERROR),

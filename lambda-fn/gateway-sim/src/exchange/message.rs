@@ -1,5 +1,7 @@
 //! The message around an exchange: reading the payload, marking the answer, leaving out bodies HTTP does not allow.
 
+use std::time::SystemTime;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -39,8 +41,11 @@ pub(super) async fn read(mut body: Incoming) -> Result<Bytes, GatewayAnswer> {
     if size > PAYLOAD_BYTES_MAX { Err(catalogue::REQUEST_TOO_LONG) } else { Ok(payload.freeze()) }
 }
 
-/// Adds the identifiers every answer carries.
-pub(super) fn stamp(response: &mut Response<Bytes>, ids: &RequestIds) {
+/// Adds the identifiers every answer carries, and the gateway's own time.
+pub(super) fn stamp(response: &mut Response<Bytes>, ids: &RequestIds, now: SystemTime) {
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     let stamps = [
         ("x-amzn-requestid", &ids.request),
         ("x-amz-apigw-id", &ids.extended),

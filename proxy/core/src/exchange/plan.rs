@@ -65,6 +65,7 @@ impl Exchange {
             reader: reads.then_some(self.terms.client),
             page: self.terms.page,
             avoid: self.avoids(),
+            again_at: self.signing.again_at(),
         }
     }
 

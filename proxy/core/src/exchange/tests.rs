@@ -52,6 +52,7 @@ fn spec(upstreams: usize) -> PoolSpec {
         priority: 0,
         data_domain: String::new(),
         concurrency_max: None,
+        signed: false,
     };
     PoolSpec {
         upstreams: (0..upstreams).map(upstream).collect(),

@@ -24,6 +24,8 @@ pub struct Wish<'a> {
     pub page: Option<UpstreamKey>,
     /// It keeps away from this upstream while another one that is willing stands in rotation.
     pub avoid: Option<UpstreamKey>,
+    /// This upstream refused our signature: it is asked again, signed anew.
+    pub again_at: Option<UpstreamKey>,
 }
 
 /// Why this upstream was taken, from the first wish to the last resort.
@@ -39,7 +41,7 @@ pub enum Tier {
     Throttled,
     /// Everybody else was tried: an ejected one is a last resort, not a void.
     LastResort,
-    /// Everybody was tried: once more.
+    /// Everybody was tried, or this one refused our signature: once more.
     Again,
 }
 
@@ -223,6 +225,11 @@ impl Pool {
 
     fn candidate(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<(usize, Tier)> {
         let mut about = Circumstances { now, key: wish.key, rng };
+        // If others took its room since, anybody may be asked: nothing was executed.
+        let again = wish.again_at.and_then(|key| self.place(key));
+        if let Some(index) = again.filter(|&index| self.upstreams[index].has_room()) {
+            return Some((index, Tier::Again));
+        }
         if let Some(maker) = wish.page {
             return self.page_candidate(maker, wish, &mut about);
         }

@@ -20,8 +20,16 @@ use fastrand::Rng;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-const READ: Wish<'static> =
-    Wish { tried: &[], may_probe: true, key: None, inside: None, reader: None, page: None, avoid: None };
+const READ: Wish<'static> = Wish {
+    tried: &[],
+    may_probe: true,
+    key: None,
+    inside: None,
+    reader: None,
+    page: None,
+    avoid: None,
+    again_at: None,
+};
 const WRITE: Wish<'static> = Wish { may_probe: false, ..READ };
 
 const fn seconds(seconds: u64) -> Duration {
@@ -56,6 +64,7 @@ impl Yard {
             priority: 0,
             data_domain: String::new(),
             concurrency_max: None,
+            signed: false,
         };
         let mut spec = PoolSpec { upstreams: (0..upstreams).map(upstream).collect(), ..PoolSpec::default() };
         change(&mut spec);

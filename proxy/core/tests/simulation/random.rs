@@ -37,6 +37,7 @@ pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamS
         priority: 0,
         data_domain: String::new(),
         concurrency_max: None,
+        signed: false,
     };
     weights.into_iter().enumerate().map(spec).collect()
 }

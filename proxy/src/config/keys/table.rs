@@ -201,7 +201,7 @@ static RING_HASH: [Key; 1] = [live(
     "`client_ip`, `header:NAME` or `cookie:NAME`; a request without it goes to any upstream.",
 )];
 
-static UPSTREAM: [Key; 9] = [
+static UPSTREAM: [Key; 10] = [
     live("name", required("virginia"), "Its identity: health survives a reload under this name."),
     live(
         "url",
@@ -227,6 +227,19 @@ static UPSTREAM: [Key; 9] = [
         Kind::SecretHeaders,
         "Set on every request to it; a secret is `{file: F}` or `{env: V}`.",
     ),
+    live(
+        "sigv4",
+        Kind::OptionalBlock(&SIGV4),
+        "Sign each request to it (AWS Signature Version 4); a client's `Authorization` is replaced; absent: no.",
+    ),
+];
+
+static SIGV4: [Key; 5] = [
+    live("region", required("us-east-1"), "The AWS region of its API."),
+    live("service", text("execute-api", "execute-api"), "The service that is asked: API Gateway's name."),
+    live("access_key_id", Kind::Secret, "Whose key signs; a file is read again when it changes."),
+    live("secret_access_key", Kind::Secret, "The key's secret; likewise."),
+    live("session_token", Kind::OptionalSecret, "Of credentials that expire; likewise."),
 ];
 
 static UPSTREAM_TLS: [Key; 2] = [

@@ -53,6 +53,10 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
     let passive_health = passive_health(&block.block("passive_health"), specs.len());
     let dialect = if block.choice("dialect") == "api_gateway" { Dialect::ApiGateway } else { Dialect::Http };
     let body_max = if dialect == Dialect::ApiGateway { LAMBDA_BODY_MAX } else { usize::MAX };
+    let replay_body_max = retry.size("replay_body_max");
+    // What is signed is hashed before it is sent, so it must be held: API Gateway takes no unsigned payload.
+    let is_signed = specs.iter().any(|upstream| upstream.signed);
+    let body_max = if is_signed { body_max.min(replay_body_max) } else { body_max };
     let timeouts = timeouts(&block.block("timeouts"));
     let hedge = hedge(&block.block("hedge"), &retry, &timeouts);
     let spec = PoolSpec {
@@ -86,7 +90,7 @@ fn pool(name: &Text<'_>, block: &Block<'_>, outside: &Outside<'_>) -> PoolConfig
         compress_min: compress_min(&block.block("compression")),
         check,
         body_max,
-        replay_body_max: retry.size("replay_body_max"),
+        replay_body_max,
         hold_max: retry.size("hold_max"),
     }
 }

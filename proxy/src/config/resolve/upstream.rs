@@ -6,7 +6,7 @@ use crate::config::UpstreamConfig;
 use crate::config::block::{Block, Text};
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
-use crate::config::{certificates, secrets};
+use crate::config::{certificates, secrets, sigv4};
 use aorta_core::upstream::UpstreamSpec;
 use rustls_pki_types::CertificateDer;
 use std::net::{IpAddr, SocketAddr};
@@ -33,10 +33,18 @@ fn upstream<'a>(
     let concurrency_max = NonZeroU32::new(block.count("concurrency_max"));
     let tls = tls(block, url.as_ref(), outside);
     let headers = secrets::headers(block, "headers", outside);
+    let sigv4 = sigv4::sigv4(block, &headers, outside);
     let addresses = addresses(block, url.as_ref().map(|url| url.port));
     let (name, url) = (name?, url?);
     let server_name = tls.server_name.unwrap_or_else(|| url.host.clone());
-    let spec = UpstreamSpec { name: name.to_owned(), weight, priority, data_domain, concurrency_max };
+    let spec = UpstreamSpec {
+        name: name.to_owned(),
+        weight,
+        priority,
+        data_domain,
+        concurrency_max,
+        signed: sigv4.is_some(),
+    };
     let Url { text, tls: speaks_tls, host, port, authority, base_path } = url;
     let config = UpstreamConfig {
         name: name.to_owned(),
@@ -50,6 +58,7 @@ fn upstream<'a>(
         server_name,
         ca: tls.ca,
         headers,
+        sigv4,
     };
     Some((spec, Arc::new(config)))
 }

@@ -22,8 +22,9 @@ fn load(file: &Path) -> Result<Config, Problems> {
     fs::write(at("tls/aorta.crt"), made.cert.pem()).unwrap();
     fs::write(at("tls/ca.crt"), made.cert.pem()).unwrap();
     fs::write(at("tls/aorta.key"), made.signing_key.serialize_pem()).unwrap();
-    for name in ["ohio", "quota"] {
-        fs::write(at(&format!("secrets/{name}.key")), "secret\n").unwrap();
+    fs::create_dir_all(at("secrets/aws")).unwrap();
+    for name in ["ohio.key", "quota.key", "aws/access_key_id", "aws/secret_access_key", "aws/session_token"] {
+        fs::write(at("secrets").join(name), "secret\n").unwrap();
     }
     let text = fs::read_to_string(file).unwrap();
     parse_as(&file.display().to_string(), &text, folder.path(), &|_| Some("secret".to_owned()))

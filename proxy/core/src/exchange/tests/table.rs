@@ -84,6 +84,56 @@ fn a_refused_signature_is_our_own_fault_and_goes_nowhere_else() {
     check(gateway(403, E::Signature, B::Json), [Forwards, Forwards, Forwards], Forwards, false);
 }
 
+/// What becomes of a request whose signature is refused so often, where the proxy signs.
+fn signed(safety: Safety, refusals: usize) -> (Desk, Receipt, Verdict) {
+    let mut spec = spec(3);
+    spec.upstreams.iter_mut().for_each(|upstream| upstream.signed = true);
+    let mut desk = Desk::new(spec);
+    let mut exchange = desk.open(safety);
+    let refused = gateway(403, E::Signature, B::Json);
+    let mut verdict = Verdict::Retry { not_before: desk.now };
+    for number in 0.. {
+        let Verdict::Retry { not_before } = verdict else { break };
+        assert_eq!(not_before, desk.now, "there is nothing to wait for");
+        verdict = desk.attempt(&mut exchange, if number < refusals { refused } else { OK });
+    }
+    let receipt = desk.close(exchange);
+    (desk, receipt, verdict)
+}
+
+#[test]
+fn a_refused_signature_of_ours_is_made_anew_once_for_the_same_upstream() {
+    for safety in [Safety::Safe, Safety::Idempotent, Safety::Conditional, Safety::Unsafe] {
+        for refusals in [1, 2, 9] {
+            let (desk, receipt, verdict) = signed(safety, refusals);
+            let attempts: Vec<_> = receipt.attempts.iter().collect();
+            let [first, second] = attempts[..] else { panic!("{} attempts", attempts.len()) };
+            assert_eq!((first.upstream, first.class), (second.upstream, Class::SignatureRefused));
+            assert!(!first.paid && second.paid, "it amplifies, so the budget pays");
+            let last = if refusals == 1 { Class::Answered } else { Class::SignatureRefused };
+            assert_eq!((second.class, verdict), (last, Verdict::Forward));
+            assert!(desk.at_rest());
+        }
+    }
+}
+
+#[test]
+fn without_budget_or_body_a_refused_signature_is_passed_on() {
+    let refused = gateway(403, E::Signature, B::Json);
+    for replayable in [true, false] {
+        let mut spec = spec(2);
+        spec.upstreams.iter_mut().for_each(|upstream| upstream.signed = true);
+        let mut desk = Desk::new(spec);
+        let mut exchange = desk.open_with(Safety::Safe, |terms| terms.replayable = replayable);
+        if replayable {
+            desk.spend_the_budget();
+        }
+        assert_eq!(desk.attempt(&mut exchange, refused), Verdict::Forward);
+        let denial = if replayable { Denial::Budget } else { Denial::BodyTooLarge };
+        assert_eq!(desk.close(exchange).denial, Some(denial));
+    }
+}
+
 #[test]
 fn an_authoriser_that_fails_moves_any_request_and_counts() {
     let came = gateway(500, E::Internal, B::InternalMessage);
