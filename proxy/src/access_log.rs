@@ -94,8 +94,14 @@ impl Desk {
         loop {
             text.clear();
             self.gather(&mut text);
-            let _ = std::io::stdout().lock().write_all(&text);
-            self.lock().writing = false;
+            let written = std::io::stdout().lock().write_all(&text);
+            let mut lines = self.lock();
+            if written.is_err() {
+                // A full disk, a reader that is gone: some of them may have been written.
+                lines.lost += text.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
+            lines.writing = false;
+            drop(lines);
             self.written.notify_all();
         }
     }

@@ -37,6 +37,9 @@ enum Why {
 }
 
 struct Signals {
+    /// Left alone, it ends a process that writes to a file beyond what is allowed: the log's disk is full, and that must
+    /// not end the service. Received, it makes the write fail.
+    _file_too_large: Signal,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -44,7 +47,9 @@ struct Signals {
 
 impl Signals {
     fn receive() -> std::io::Result<Self> {
+        let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
         Ok(Self {
+            _file_too_large: signal(file_too_large)?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,

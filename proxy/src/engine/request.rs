@@ -270,7 +270,7 @@ impl Outgoing {
 ///
 /// # Errors
 /// When the request cannot be signed.
-pub fn sign(upstream: &LiveUpstream, request: &mut RequestHeader, body: &[u8]) -> Result<(), Refusal> {
+pub(super) fn sign(upstream: &LiveUpstream, request: &mut RequestHeader, body: &[u8]) -> Result<(), Refusal> {
     let Some(signer) = &upstream.signer else { return Ok(()) };
     if let Some(uri) = sign::plain_spaces(&request.uri) {
         request.set_uri(uri);

@@ -132,7 +132,7 @@ families! {
     buffers_size: GaugeVec = "aorta_buffers_size_bytes" []
         "The budget for held data.";
     lines_lost: IntCounterVec = "aorta_access_log_lines_lost_total" []
-        "Access lines lost because whoever reads standard output was too slow.";
+        "Access lines lost: standard output took none (a full disk), or its reader was too slow.";
     traced: IntCounterVec = "aorta_traced_requests_total" ["result"]
         "Requests whose spans were told: sent, lost for want of room, or failed at the collector.";
     certificate_expiry: GaugeVec = "aorta_listener_certificate_expiry_timestamp_seconds" ["listener"]
