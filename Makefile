@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-watch test check bench reproduce setup release install uninstall clean
+.PHONY: help build demo demo-watch test check bench soak reproduce setup release install uninstall clean
 
 # Cargo's own rule for where things are built.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -57,6 +57,12 @@ bench: ## Measure Aorta beside NGINX and HAProxy
 	@.ci/setup bench
 	$(BUILD) --release
 	@exec $(TARGET)/release/aorta-bench $(ARGS)
+
+soak: ## Reload, replace and restart two proxies under load, and count every request
+	@.ci/setup build
+	@# A debug build: its checks of overflow and of the code's own claims stay on.
+	$(BUILD)
+	@exec $(TARGET)/debug/aorta-soak $(ARGS)
 
 reproduce: ## Repeat the dissertation's experiments
 	@.ci/setup build

@@ -72,6 +72,8 @@ mod signing; // each attempt for its own region; refused once, signed again
 #[cfg(test)]
 mod simulate; // a configuration through a scenario: what came of it, a picture, and an exit code
 #[cfg(test)]
+mod soak; // reloads, certificates, upgrades, restarts, a full disk: no request is lost
+#[cfg(test)]
 mod systemd; // what systemd is told, from the start to the end
 #[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed

@@ -65,6 +65,24 @@ pub struct Reply {
     pub took: Duration,
 }
 
+/// Why no whole answer came.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// In words.
+    pub words: String,
+    /// Nothing of the request was sent: it may be sent elsewhere, whatever it is.
+    pub unsent: bool,
+    /// The connection ended before an answer began: what may be repeated may be sent once more (RFC 9110 section
+    /// 9.2.2).
+    pub unanswered: bool,
+}
+
+impl Broken {
+    fn unsent(words: String) -> Self {
+        Self { words, unsent: true, unanswered: true }
+    }
+}
+
 impl Reply {
     /// A header's first value; empty when it is absent.
     #[must_use]
@@ -130,9 +148,20 @@ impl Client {
     /// # Errors
     /// What broke, in words. The request is never sent twice.
     pub async fn send(&mut self, request: Request<Bytes>) -> Result<Reply, String> {
+        self.attempt(request).await.map_err(|broken| broken.words)
+    }
+
+    /// The same, with what a client may conclude from a failure.
+    ///
+    /// # Errors
+    /// What broke, and how far the request came.
+    pub async fn attempt(&mut self, request: Request<Bytes>) -> Result<Reply, Broken> {
         let start = Instant::now();
         let result = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
-        let result = result.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let result = result.unwrap_or_else(|_| {
+            let words = format!("no answer within {PATIENCE:?}");
+            Err(Broken { words, unsent: false, unanswered: false })
+        });
         if result.is_err() {
             self.sender = None;
         }
@@ -140,19 +169,23 @@ impl Client {
         Ok(Reply { status, headers, body, took: start.elapsed() })
     }
 
-    async fn exchange(&mut self, request: Request<Bytes>) -> Result<(u16, HeaderMap, Bytes), String> {
+    async fn exchange(&mut self, request: Request<Bytes>) -> Result<(u16, HeaderMap, Bytes), Broken> {
         let request = self.addressed(request);
         let mut sender = match self.sender.take() {
             Some(sender) if is_usable(&sender) => sender,
-            _ => connect(&self.target).await?,
+            _ => connect(&self.target).await.map_err(Broken::unsent)?,
         };
         let response = match &mut sender {
-            Sender::Http1(sender) => sender.send_request(request).await,
-            Sender::Http2(sender) => sender.send_request(request).await,
+            Sender::Http1(sender) => sender.try_send_request(request).await,
+            Sender::Http2(sender) => sender.try_send_request(request).await,
         };
-        let response = response.map_err(|error| format!("no head: {error:?}"))?;
+        let response = response.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            Broken { words: format!("no head: {:?}", error.error()), unsent, unanswered: true }
+        })?;
         let (parts, body) = response.into_parts();
-        let body = whole(body).await?;
+        let broke = |words| Broken { words, unsent: false, unanswered: false };
+        let body = whole(body).await.map_err(broke)?;
         self.sender = Some(sender);
         Ok((parts.status.as_u16(), parts.headers, body))
     }

@@ -9,6 +9,7 @@
 //! | [`authority`] | certificates of its own for the scripted upstreams |
 //! | [`client`], [`raw`] | an orderly HTTP client; a raw one that misbehaves on purpose |
 //! | [`collector`] | an OpenTelemetry collector that remembers spans |
+//! | [`soak`] | two proxies under steady load while they are reloaded, replaced and restarted |
 //! | [`load`] | requests at a fixed rate, whatever the answers do |
 //! | [`metrics`], [`log`] | what the proxy tells: series and their differences, access lines as values |
 //! | [`prometheus`] | the real promtool and Prometheus |
@@ -35,5 +36,6 @@ pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod setup;
+pub mod soak;
 pub mod upstream;
 pub mod watched;

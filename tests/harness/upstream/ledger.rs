@@ -65,6 +65,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Forgets what was seen, and keeps what took effect: for runs that would fill the memory.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Books that a request took effect.
     pub fn execute(&mut self, seen: &Seen) {
         if let Some(marker) = seen.marker() {
