@@ -11,6 +11,7 @@ mod rights;
 mod settings;
 mod upgrade;
 
+use crate::audit::Order;
 use crate::config::access::Right;
 use crate::handover::Program;
 use crate::log_level::LogLevel;
@@ -21,6 +22,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use rights::{Caller, Credentials};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -98,9 +100,7 @@ impl Route {
 /// One request, let in.
 struct Call<'a> {
     path: &'a str,
-    #[expect(dead_code, reason = "orders will say on what, and by whom they were given")]
     words: Vec<&'a str>,
-    #[expect(dead_code, reason = "orders will say on what, and by whom they were given")]
     caller: Caller,
     /// None when it broke off or was too large.
     body: Option<Vec<u8>>,
@@ -140,6 +140,20 @@ impl Admin {
         }
     }
 
+    /// An order leaves an audit entry, where there are any, whether it was carried out or not.
+    fn record(&self, route: &Route, call: &Call<'_>, status: StatusCode) {
+        let Some(audit) = &self.proxy.audit else { return };
+        let said = call.body.as_deref().and_then(|body| serde_json::from_slice::<Value>(body).ok());
+        let reason = said.as_ref().and_then(|said| said["reason"].as_str()).unwrap_or_default();
+        audit.order(&Order {
+            who: &call.caller.name,
+            order: route.pattern,
+            on: &call.words.join("/"),
+            reason,
+            status: status.as_u16(),
+        });
+    }
+
     /// What to do about a request, or the answer that refuses it.
     fn admit(&self, session: &ServerSession) -> Result<(&'static Route, Caller), Box<Answer>> {
         let head = session.req_header();
@@ -174,7 +188,12 @@ impl ServeHttp for Admin {
         };
         let path = session.req_header().uri.path();
         let words = route.words(path).unwrap_or_default();
-        self.answer(route.ask, &Call { path, words, caller, body }).await
+        let call = Call { path, words, caller, body };
+        let answer = self.answer(route.ask, &call).await;
+        if route.method == Method::POST {
+            self.record(route, &call, answer.status());
+        }
+        answer
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands.
 
 use crate::admin_client::Door;
+use crate::audit::verify::{self, Verdict};
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
@@ -72,6 +73,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Judge an audit file.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Send a configuration through a scenario, in virtual time; exit 0, 1 if it fares worse than the scenario
     /// expects, or 78 if a file is wrong.
     Simulate {
@@ -96,6 +102,17 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Whether every entry is as it was written and none is missing between two; exit 0, or 1 at the first that is
+    /// not.
+    Verify {
+        /// The file; several that continue each other, the oldest first.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
 /// Carries out a command.
 ///
 /// # Errors
@@ -108,6 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain { config, pool, upstream, request, json } => {
             explain(&config, pool, upstream, request, json)
         }
+        Command::Audit { command: AuditCommand::Verify { files } } => verify(&files),
         Command::Simulate { config, scenario, pool, seed, svg, json } => {
             match simulate::run(&config, &scenario, pool.as_deref(), seed) {
                 Ok(run) => tell(&run, svg.as_deref(), json),
@@ -138,6 +156,20 @@ fn serve(path: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
             let inherited = inherited.context("nothing is handed over")?;
             server::run(config, level, Program::new(path)?, inherited)?;
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn verify(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    match verify::verify(files).context("a file cannot be read")? {
+        Verdict::Sound { entries, after, last } => {
+            let (first, number, hash) = (after.number + 1, last.number, last.hash);
+            writeln!(std::io::stdout().lock(), "{entries} entries, {first} to {number}, the last {hash}")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verdict::Broken { file, line, how } => {
+            writeln!(std::io::stderr().lock(), "{}:{line}: the entry {how}", file.display())?;
+            Ok(ExitCode::FAILURE)
         }
     }
 }

@@ -6,6 +6,7 @@
 //! it, and [`schema()`] is made from it.
 
 pub mod access;
+mod audit;
 mod block;
 mod certificates;
 mod keys;
@@ -23,6 +24,7 @@ mod secrets;
 mod sigv4;
 mod units;
 
+pub use audit::{Audit, Audited};
 pub use load::{Summary, check, load, load_scenario, parse};
 pub use problem::{At, Problem, Problems};
 pub use quota::{ClientKey, QuotaStore, RateLimit};
@@ -60,6 +62,8 @@ pub struct Config {
     pub log: Log,
     /// Where it tells the spans of requests, if anywhere.
     pub traces: Option<Traces>,
+    /// Where audit entries go, if there are any.
+    pub audit: Option<Audit>,
     /// Where a fleet counts its clients together, if anywhere.
     pub quota_store: Option<QuotaStore>,
     /// Which request belongs where; a route's `pool` is an index into `pools`.
@@ -160,6 +164,8 @@ pub struct RouteSettings {
     pub strip_prefix: String,
     /// How often one client may ask.
     pub rate_limit: Option<RateLimit>,
+    /// Whether its requests leave audit entries.
+    pub audit: Audited,
 }
 
 /// A pool, as the core and the adapter need it.

@@ -63,6 +63,12 @@ impl Interaction {
         self.0
     }
 
+    /// The resource type and what is done to it.
+    #[must_use]
+    pub fn words(self) -> (&'static str, &'static str) {
+        Self::all().nth(self.0).unwrap_or((SYSTEM, "other"))
+    }
+
     /// What a request is; `path` starts where FHIR's own path starts.
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {

@@ -11,7 +11,7 @@
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
 //!    them smaller, [`refusal`] words Aorta's own answers.
-//! 4. [`record`] books the receipt: [`metrics`], [`access_log`] and [`spans`]; [`interaction`] names what it did in
+//! 4. [`record`] books the receipt: [`metrics`], [`access_log`], [`audit`] and [`spans`]; [`interaction`] names what it did in
 //!    FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
@@ -23,6 +23,7 @@ pub mod access_log;
 pub mod admin;
 pub mod admin_client;
 pub mod admission;
+pub mod audit;
 pub mod batch;
 pub mod buffers;
 pub mod check;

@@ -182,7 +182,9 @@ impl Families {
         for trouble in Trouble::ALL {
             self.quota_store_errors.with_label_values(&[trouble.name()]);
         }
-        self.lines_lost.with_label_values::<&str>(&[]);
+        for counter in [&self.lines_lost, &self.audit_written, &self.audit_lost] {
+            counter.with_label_values::<&str>(&[]);
+        }
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         // The process would not be here otherwise.
         self.config_good.with_label_values::<&str>(&[]).set(1.0);

@@ -2,6 +2,7 @@
 //! nothing else.
 
 use crate::access_log;
+use crate::audit::Auditing;
 use crate::clock;
 use crate::engine::Call;
 use crate::interaction::Interaction;
@@ -16,6 +17,7 @@ use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
 use http::{HeaderValue, Method};
 use serde::{Serialize, Serializer};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +40,12 @@ pub struct Visit {
     pub pool: Option<usize>,
     /// What it does in FHIR's words, where its pool speaks FHIR.
     pub interaction: Option<Interaction>,
+    /// Where its client's connection comes from.
+    pub client: Option<IpAddr>,
+    /// How it is audited.
+    pub auditing: Auditing,
+    /// A pseudonym of the record it is about, where it is audited and there is a key.
+    pub record: Option<String>,
     /// How its client stands, where the route has a quota.
     pub standing: Option<Standing>,
     /// The status the client got; 0 when it got none.
@@ -65,6 +73,9 @@ impl Visit {
             route: None,
             pool: None,
             interaction: None,
+            client: None,
+            auditing: Auditing::No,
+            record: None,
             standing: None,
             status: 0,
             sent: 0,
@@ -104,6 +115,9 @@ impl Visit {
 /// Books a finished visit.
 pub fn book(proxy: &Proxy, snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) {
     proxy.metrics.book(snapshot, visit, receipt);
+    if let Some(audit) = &proxy.audit {
+        audit.book(snapshot, visit, receipt);
+    }
     if let Some(spans) = &proxy.spans {
         spans.book(snapshot, visit, receipt);
     }

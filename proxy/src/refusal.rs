@@ -65,6 +65,7 @@ const fn external(refusal: Refusal) -> &'static str {
         }
         Refusal::HeaderTooLarge => "The request header is larger than is accepted here.",
         Refusal::Overloaded => "The proxy is at its limit. Try again shortly.",
+        Refusal::AuditUnavailable => "The request cannot be recorded as it must be. Try again shortly.",
         Refusal::QuotaUsedUp => {
             "This client asks more often than it may. Try again later: Retry-After says when."
         }
@@ -74,7 +75,9 @@ const fn external(refusal: Refusal) -> &'static str {
 const fn issue_type(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::NoRoute | Refusal::UnknownAtGateway | Refusal::PageGone => "not-found",
-        Refusal::NoUpstream | Refusal::Unreachable | Refusal::BadAnswer => "transient",
+        Refusal::NoUpstream | Refusal::Unreachable | Refusal::BadAnswer | Refusal::AuditUnavailable => {
+            "transient"
+        }
         Refusal::TimedOut | Refusal::DeadlinePassed | Refusal::ClientTooSlow => "timeout",
         Refusal::BadPath | Refusal::BadRequest => "structure",
         Refusal::MethodNotAllowed => "not-supported",

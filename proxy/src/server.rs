@@ -1,6 +1,7 @@
 //! Puts the process together: listeners, admin, background work, and the way it stops.
 
 use crate::admin::Admin;
+use crate::audit::Audit;
 use crate::buffers::Buffers;
 use crate::check;
 use crate::clock;
@@ -105,6 +106,7 @@ fn proxy(
     threads: usize,
 ) -> anyhow::Result<Arc<Proxy>> {
     let seed = RandomState::new().hash_one(std::process::id());
+    let audit = config.audit.as_ref().map(Audit::start);
     let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
     let buffers = Buffers::new(config.buffers_total);
     let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
@@ -113,7 +115,7 @@ fn proxy(
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, quotas, metrics, spans, seed)))
+    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, quotas, metrics, (spans, audit), seed)))
 }
 
 /// Closes idle upstream connections that nobody took in time.

@@ -2,8 +2,9 @@
 
 use crate::access_log::AccessLog;
 use crate::admission::Place;
+use crate::audit::Audit;
 use crate::buffers::Buffers;
-use crate::config::Limits;
+use crate::config::{Audited, Limits, RouteSettings};
 use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::explain::{Booked, History};
 use crate::intake::{self, Lost};
@@ -48,6 +49,8 @@ pub struct Proxy {
     pub metrics: Metrics,
     /// Where access lines go.
     pub access_log: AccessLog,
+    /// Where audit entries go, when there are any.
+    pub audit: Option<Audit>,
     /// Where spans go, when they are told.
     pub spans: Option<Spans>,
     /// The process is about to stop: every answer closes its connection.
@@ -70,7 +73,7 @@ impl Proxy {
         buffers: Arc<Buffers>,
         quotas: Quotas,
         metrics: Metrics,
-        spans: Option<Spans>,
+        (spans, audit): (Option<Spans>, Option<Audit>),
         seed: u64,
     ) -> Self {
         Self {
@@ -80,6 +83,7 @@ impl Proxy {
             quotas,
             metrics,
             access_log: AccessLog::start(),
+            audit,
             spans,
             draining: AtomicBool::new(false),
             recent: History::of_requests(),
@@ -172,7 +176,7 @@ impl Proxy {
         let settings = snapshot.route_settings.get(position);
         let Some(limit) = settings.and_then(|settings| settings.rate_limit.as_ref()) else { return Ok(()) };
         let name = snapshot.routes.routes().get(position).map_or("", |route| &route.name);
-        let client = (&session.req_header().headers, client_address(session));
+        let client = (&session.req_header().headers, visit.client);
         let standing = self.quotas.ask(name, limit, client, clock::now()).await;
         visit.standing = Some(standing);
         match standing.ruling {
@@ -213,6 +217,23 @@ impl Proxy {
         Ok(engine::run(&call, session, &mut body, visit).await)
     }
 
+    /// From here on the request leaves an audit entry, where its route says so.
+    fn audit_if_told(
+        &self,
+        settings: Option<&RouteSettings>,
+        pool: Option<&Arc<LivePool>>,
+        path: &str,
+        visit: &mut Visit,
+    ) -> Result<(), Refusal> {
+        let audited = settings.map_or(Audited::Off, |settings| settings.audit);
+        let Some(audit) = self.audit.as_ref().filter(|_| audited != Audited::Off) else { return Ok(()) };
+        visit.auditing = audit.admit(audited)?;
+        if pool.is_some_and(|pool| pool.config.spec.fhir) {
+            visit.record = audit.pseudonym(path);
+        }
+        Ok(())
+    }
+
     /// What the head of a request says: where it belongs, and on which terms it goes out.
     fn look<'s>(
         &self,
@@ -237,13 +258,16 @@ impl Proxy {
         let (position, route) = snapshot.routes.find(facts).ok_or(Refusal::NoRoute)?;
         visit.route = Some(position);
         visit.pool = Some(route.pool);
+        visit.client = client_address(session);
+        let settings = snapshot.route_settings.get(position);
+        let strip = settings.map_or("", |settings| &settings.strip_prefix);
+        let path = head.uri.path().strip_prefix(strip).unwrap_or(head.uri.path());
+        self.audit_if_told(settings, snapshot.pools.get(route.pool), path, visit)?;
         let pool = snapshot.pools.get(route.pool).ok_or(Refusal::NoUpstream)?;
         let deadline = translate::deadline(&head.headers)?;
         let spec = &pool.config.spec;
-        let strip = snapshot.route_settings.get(position).map_or("", |settings| &settings.strip_prefix);
-        let path = head.uri.path().strip_prefix(strip).unwrap_or(head.uri.path());
         visit.interaction = spec.fhir.then(|| Interaction::of(&head.method, path));
-        let client = client_address(session);
+        let client = visit.client;
         let paged = head.uri.query().filter(|_| spec.fhir).and_then(page::take);
         let page = paged.as_ref().map(|(_, mark)| pool.page_maker(mark)).transpose()?;
         let errand = Errand::of(&head.method, path);

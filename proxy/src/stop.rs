@@ -43,6 +43,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Its default would end the process when a file outgrows its limit; the failed write says enough.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -53,6 +55,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 
@@ -89,6 +92,9 @@ impl ShutdownSignalWatch for Stop {
             again = signals.end() => tracing::warn!(?again, "stopping at once: told to end a second time"),
         }
         self.proxy.access_log.flush();
+        if let Some(audit) = &self.proxy.audit {
+            audit.end();
+        }
         if let Some(spans) = &self.proxy.spans {
             spans.flush().await;
         }

@@ -78,7 +78,8 @@ async fn rules_ask_for_what_the_proxy_exports() {
         let files = authority.files("aorta.test");
         let secret = files.private_key.display();
         let store = format!("{{address: \"127.0.0.1:1\", secret: {{file: {secret}}}}}");
-        setup.tls(&files).top("quota_store", &store)
+        let audit = format!("{{file: {}}}", files.certificate.with_file_name("audit.jsonl").display());
+        setup.tls(&files).top("quota_store", &store).top("audit", &audit)
     };
     let world = World::with(Speech::Plain, setup).await;
     let exported = exported(&world.proxy.metrics());

@@ -10,6 +10,8 @@ mod admin; // who may ask the admin port for what, and what no web page can make
 #[cfg(test)]
 mod alerts; // each fires in its trouble, on no good day, and has its runbook
 #[cfg(test)]
+mod audit; // one entry for each request, of nobody; a full disk; a chain that shows what was changed
+#[cfg(test)]
 mod balancing; // equal shares in strict turn, shares by weight
 #[cfg(test)]
 mod batches; // a batch is repeated only when each of its entries may be

@@ -56,11 +56,10 @@ async fn what_is_beyond_a_clients_quota_is_refused_and_no_upstream_hears_of_it()
         "it neither pays into the retry budget nor draws on it"
     );
     let labels = [("route", "ehr"), ("reason", "quota_used_up")];
-    assert_eq!(world.proxy.metrics().count("aorta_refusals_total", &labels), 1);
-    assert_eq!(
-        (decisions(&world.proxy, "proxy", "allowed"), decisions(&world.proxy, "proxy", "refused")),
-        (3, 1)
-    );
+    let refusals = || world.proxy.metrics().count("aorta_refusals_total", &labels);
+    eventually::equal("the refusal is counted", 1, refusals).await;
+    let counted = || ["allowed", "refused"].map(|result| decisions(&world.proxy, "proxy", result));
+    eventually::equal("each is counted", [3, 1], counted).await;
     assert_eq!(client.get("/Patient/1").await.status, 429, "the connection is still good");
 }
 
@@ -155,8 +154,9 @@ async fn two_proxies_over_one_redis_allow_a_client_its_quota_once() {
     assert_eq!((north, south), (11, 10), "both draw on one account");
     assert_eq!(fleet.virginia.count() + fleet.ohio.count(), 21);
     assert_eq!(fleet.allowed("another", 2).await, [1, 1]);
-    let by_fleet: u64 = fleet.proxies().map(|proxy| decisions(proxy, "fleet", "refused")).iter().sum();
-    assert_eq!((by_fleet, fleet.errors()), (39, 0));
+    let by_fleet = || fleet.proxies().map(|proxy| decisions(proxy, "fleet", "refused")).iter().sum::<u64>();
+    eventually::equal("all were counted by the fleet", 39, by_fleet).await;
+    assert_eq!(fleet.errors(), 0);
     let keys = fleet.redis.command("KEYS *").unwrap();
     let own: Vec<_> = keys.lines().filter(|line| line.starts_with("aorta:quota:ehr:")).collect();
     assert_eq!(own.len(), 2, "one for each client: {keys}");
@@ -197,7 +197,8 @@ async fn when_redis_is_gone_requests_flow_and_each_proxy_counts_alone_until_it_i
     assert!(fleet.errors() >= 2, "{}", fleet.errors());
     assert_eq!(fleet.allowed("late", 20).await, [4, 4], "a quota from each, and no more");
     let counted = |by| fleet.proxies().map(|proxy| decisions(proxy, by, "allowed")).iter().sum::<u64>();
-    assert_eq!((counted("fleet"), counted("proxy")), (2, 14));
+    let both = || (counted("fleet"), counted("proxy"));
+    eventually::equal("counted by the fleet and alone", (2, 14), both).await;
     fleet.redis.revive().await;
     fleet.both_say("1").await;
     assert_eq!(fleet.allowed("new", 20).await, [2, 2], "together again");

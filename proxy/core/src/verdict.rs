@@ -58,11 +58,13 @@ pub enum Refusal {
     Overloaded,
     /// The client has used up its quota.
     QuotaUsedUp,
+    /// The request must leave an audit entry, and cannot.
+    AuditUnavailable,
 }
 
 impl Refusal {
     /// Every reason, for zero series at start.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoRoute,
         Self::NoUpstream,
         Self::Unreachable,
@@ -80,6 +82,7 @@ impl Refusal {
         Self::HeaderTooLarge,
         Self::Overloaded,
         Self::QuotaUsedUp,
+        Self::AuditUnavailable,
     ];
 
     /// The HTTP status the client sees (RFC 9110 section 15; 429 and 431: RFC 6585).
@@ -96,7 +99,7 @@ impl Refusal {
             Self::QuotaUsedUp => 429,
             Self::HeaderTooLarge => 431,
             Self::BadAnswer | Self::Unreachable => 502,
-            Self::NoUpstream | Self::Overloaded => 503,
+            Self::NoUpstream | Self::Overloaded | Self::AuditUnavailable => 503,
             Self::TimedOut | Self::DeadlinePassed => 504,
         }
     }
@@ -122,6 +125,7 @@ impl Refusal {
             Self::HeaderTooLarge => "header_too_large",
             Self::Overloaded => "overloaded",
             Self::QuotaUsedUp => "quota_used_up",
+            Self::AuditUnavailable => "audit_unavailable",
         }
     }
 

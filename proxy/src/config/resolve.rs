@@ -1,6 +1,7 @@
 //! What the file means: walks the tree by the table of keys and builds a [`Config`], or reports every mistake.
 
 mod admin;
+mod audit;
 mod balance;
 mod check;
 mod hedge;
@@ -35,6 +36,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
     let shutdown = listener::shutdown(&root.block("shutdown"));
     let pools = pool::pools(&root, outside);
+    let audit = audit::audit(&root, outside);
     let quota_store = quota::quota_store(&root, outside);
     let (routes, route_settings) = route::routes(&root, &pools);
     let buffers_total = buffers(&root, &pools);
@@ -47,6 +49,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
             buffers_total,
             log,
             traces,
+            audit,
             quota_store,
             routes,
             route_settings,

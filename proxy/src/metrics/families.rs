@@ -117,6 +117,12 @@ families! {
         "1 while the quota store answers; only where one is configured.";
     quota_store_errors: IntCounterVec = "aorta_quota_store_errors_total" ["reason"]
         "Questions to the quota store without an answer that could be used; the proxy counted alone.";
+    audit_up: GaugeVec = "aorta_audit_up" []
+        "1 while the audit file can be written; only where one is configured.";
+    audit_written: IntCounterVec = "aorta_audit_written_total" []
+        "Audit entries that were written.";
+    audit_lost: IntCounterVec = "aorta_audit_lost_total" []
+        "Audit entries that could not be kept until the file could be written.";
     shed: IntCounterVec = "aorta_requests_shed_total" ["pool", "priority", "reason"]
         "Requests turned away because the pool carried all that it may.";
     admitted: GaugeVec = "aorta_pool_requests_in_flight" ["pool"]

@@ -40,6 +40,14 @@ fn look_around(metrics: &Metrics, proxy: &Proxy, snapshot: &Snapshot) {
         let told = f.traced.with_label_values(&[result]);
         told.inc_by(count.load(Ordering::Relaxed).saturating_sub(told.get()));
     }
+    if let Some(audit) = &proxy.audit {
+        set(&f.audit_up, f64::from(u8::from(audit.works())));
+        let (written, lost) = audit.counts();
+        for (family, count) in [(&f.audit_written, written), (&f.audit_lost, lost)] {
+            let booked = family.with_label_values::<&str>(&[]);
+            booked.inc_by(count.saturating_sub(booked.get()));
+        }
+    }
     if let Some(store) = &proxy.quotas.store {
         set(&f.quota_store_up, f64::from(u8::from(store.is_up())));
         for (trouble, count) in store.troubles() {

@@ -31,6 +31,19 @@ static TOKEN: [Key; 3] = [
     live("secret", Kind::Secret, "The token, at least 16 characters; sent as `Authorization: Bearer`."),
 ];
 
+pub(super) static AUDIT: [Key; 2] = [
+    restart(
+        "file",
+        required("/var/lib/aorta/audit.jsonl"),
+        "Appended to, an entry a line, each with the hash of the one before: `aorta-proxy audit verify`.",
+    ),
+    restart(
+        "key",
+        Kind::OptionalSecret,
+        "Entries name the record asked for by a pseudonym made with it; absent: not at all.",
+    ),
+];
+
 pub(super) static SHUTDOWN: [Key; 3] = [
     restart(
         "unready",

@@ -4,7 +4,7 @@
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
-use super::process::{ADMIN, BUFFERS, LOG, SHUTDOWN, TRACES};
+use super::process::{ADMIN, AUDIT, BUFFERS, LOG, SHUTDOWN, TRACES};
 use super::quota::{QUOTA_STORE, RATE_LIMIT};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
@@ -59,13 +59,14 @@ pub(super) const fn flag(default: bool) -> Kind {
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 9] = [
+pub(in crate::config) static ROOT: [Key; 10] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
     restart("shutdown", Kind::Block(&SHUTDOWN), "How the process ends, on SIGTERM and after an upgrade."),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
     restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
     restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),
+    restart("audit", Kind::OptionalBlock(&AUDIT), "Who did what: where entries go; absent: there are none."),
     restart(
         "quota_store",
         Kind::OptionalBlock(&QUOTA_STORE),
@@ -103,7 +104,7 @@ static LIMITS: [Key; 6] = [
     restart("connections_per_client", count(256, 1, 1_000_000), "Of them from one address."),
 ];
 
-static ROUTE: [Key; 5] = [
+static ROUTE: [Key; 6] = [
     live("name", required("ehr"), "Unique; the label of its metrics."),
     live("match", Kind::Block(&MATCH), "What a request must look like; empty matches every one."),
     live("pool", required("records"), "The pool that serves it."),
@@ -116,6 +117,11 @@ static ROUTE: [Key; 5] = [
         "rate_limit",
         Kind::OptionalBlock(&RATE_LIMIT),
         "How often one client may ask; what is beyond is refused with 429. Absent: no limit.",
+    ),
+    live(
+        "audit",
+        Kind::Choice { words: &["off", "open", "closed"], default: "off" },
+        "Each request leaves an audit entry; when that cannot be written, `open` serves and `closed` refuses.",
     ),
 ];
 

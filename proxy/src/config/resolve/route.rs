@@ -1,5 +1,6 @@
 //! Routes: what they match, and the pool behind them.
 
+use super::audit::audited;
 use super::names::{Taken, exact_headers, is_host, unique_name};
 use super::quota::rate_limit;
 use super::url::check_path;
@@ -23,9 +24,10 @@ pub(super) fn routes(root: &Block<'_>, pools: &[PoolConfig]) -> (RouteTable, Vec
         let prefix = matches.as_ref().map(|matches| matches.path_prefix.as_str().to_owned());
         let strip_prefix = strip_prefix(&block, prefix.as_deref());
         let rate_limit = rate_limit(&block, root.has("quota_store"));
+        let audit = audited(&block, root.has("audit"));
         let pool = pool(&block, pools);
         let (Some(name), Some(matches), Some(pool)) = (name, matches, pool) else { continue };
-        settings.insert(name.to_owned(), RouteSettings { strip_prefix, rate_limit });
+        settings.insert(name.to_owned(), RouteSettings { strip_prefix, rate_limit, audit });
         routes.push(Route { name: name.to_owned(), matches, pool });
         blocks.push(block);
     }

@@ -1,7 +1,7 @@
-//! Client quotas.
+//! Client quotas, and the audit trail.
 
 use super::{GOOD, check, good, read_in};
-use crate::config::ClientKey;
+use crate::config::{Audited, ClientKey};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -68,4 +68,24 @@ fn the_secrets_of_the_store_are_read_and_never_printed() {
     assert_eq!(store.password.as_ref().unwrap().expose(), b"s3cr3t-value");
     assert!(!format!("{config:?}").contains("s3cr3t"), "{config:?}");
     assert!(read_in(&yaml, Path::new("")).is_err(), "the file starts from the configuration's folder");
+}
+
+#[test]
+fn a_route_that_is_audited_needs_a_file() {
+    let audited = |word: &str| GOOD.replace("pool: records}", &format!("pool: records, audit: {word}}}"));
+    check(
+        &audited("closed"),
+        &["2:44: routes[0].audit: needs a file to write to; add `audit: {file: PATH}` at the top"],
+    );
+    check(
+        &format!("audit: {{key: {{env: EMPTY}}}}\n{}", audited("on")),
+        &[
+            "1:1: audit.file: is missing; write for example `file: /var/lib/aorta/audit.jsonl`",
+            "1:20: audit.key.env: `EMPTY` is empty; put the secret there",
+            "3:44: routes[0].audit: `on` is no choice; write one of off, open, closed",
+        ],
+    );
+    let config = good(&format!("audit: {{file: audit.jsonl, key: {{env: KEY}}}}\n{}", audited("open")));
+    assert_eq!(config.route_settings[0].audit, Audited::Open);
+    assert!(!format!("{config:?}").contains("s3cr3t"), "{config:?}");
 }
