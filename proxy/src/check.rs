@@ -8,10 +8,11 @@ use crate::engine::{self, OwnAnswer};
 use crate::service::Proxy;
 use crate::shape::{self, Media, Opened};
 use crate::snapshot::LivePool;
-use crate::{clock, translate};
+use crate::translate;
 use aorta_core::check::{ActiveHealth, CheckResult};
 use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect};
 use aorta_core::drill::Fault;
+use aorta_core::tape::Question;
 use aorta_core::upstream::UpstreamKey;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
@@ -25,7 +26,9 @@ pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: UpstreamKey) {
     let (proxy, pool) = (Arc::clone(proxy), Arc::clone(pool));
     tokio::spawn(async move {
         let result = ask(&proxy, &pool, upstream).await;
-        let ((), events) = pool.decide(|core, rng| core.verified(upstream, result, clock::now(), rng));
+        let verified = Question::Verified(upstream, result);
+        let ((), events) =
+            pool.decide((0, verified), |core, now, rng| core.verified(upstream, result, now, rng));
         proxy.tell(&pool, &events);
     });
 }
@@ -49,11 +52,15 @@ async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: UpstreamKey, p
     sleep(policy.interval.mul_f64(rng.f64())).await;
     loop {
         let pause = sleep(policy.pause(&mut rng));
-        if let Some(out) = pool.read(|core| core.begin_check(upstream)) {
-            let (fault, events) = pool.decide(|core, rng| core.drills_check(out, rng));
+        let (out, _) =
+            pool.decide((0, Question::BeginCheck(upstream)), |core, _, _| core.begin_check(upstream));
+        if let Some(out) = out {
+            let (fault, events) = pool.decide_untaped(|core, rng| core.drills_check(out, rng));
             proxy.tell(&pool, &events);
             let result = ask_through(fault, &proxy, &pool, upstream).await;
-            let ((), events) = pool.decide(|core, rng| core.checked(out, result, clock::now(), rng));
+            let checked = Question::Checked(upstream, result);
+            let ((), events) =
+                pool.decide((0, checked), |core, now, rng| core.checked(out, result, now, rng));
             proxy.tell(&pool, &events);
         }
         pause.await;

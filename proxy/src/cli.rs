@@ -5,7 +5,7 @@ use crate::audit::verify::{self, Verdict};
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
-use crate::simulate::Run;
+use crate::simulate::{NoRun, Run};
 use crate::{admin_client, config, server, simulate};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -34,6 +34,10 @@ enum Command {
         /// Take over from the process whose end of a socket is standard input: `upgrade` starts this.
         #[arg(long, hide = true)]
         take_over: bool,
+        /// Record every decision into this file, for `simulate --replay`: to look into a fault, not for every day.
+        /// It holds no patient data and takes up to 256 MiB; a process that takes over does not go on with it.
+        #[arg(long, value_name = "FILE")]
+        tape: Option<PathBuf>,
     },
     /// Let a new process of this program take over from the running one, without losing a request; exit 0, or 1
     /// when the new one does not come to serve: then the running one goes on.
@@ -79,14 +83,17 @@ enum Command {
         command: AuditCommand,
     },
     /// Send a configuration through a scenario, in virtual time; exit 0, 1 if it fares worse than the scenario
-    /// expects, or 78 if a file is wrong.
+    /// expects, or 78 if a file is wrong. Or decide again what `run --tape` has recorded; exit 1 if a decision differs.
     Simulate {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// What happens: see config/scenarios.
-        #[arg(long, value_name = "FILE")]
-        scenario: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "replay")]
+        scenario: Option<PathBuf>,
+        /// The tape whose decisions are to be made again.
+        #[arg(long, value_name = "TAPE", conflicts_with_all = ["scenario", "pool", "seed", "svg", "json"])]
+        replay: Option<PathBuf>,
         /// The pool that is tried; default: the one the scenario names, or the only one.
         #[arg(long, value_name = "NAME")]
         pool: Option<String>,
@@ -119,20 +126,18 @@ enum AuditCommand {
 /// When the proxy cannot be put together, or standard output is closed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run { config, take_over } => serve(&config, take_over),
+        Command::Run { config, take_over, tape } => serve(&config, take_over, tape.as_deref()),
         Command::Upgrade { config } => upgrade(&config),
         Command::Check { config } => check(&config),
         Command::Explain { config, pool, upstream, request, json } => {
             explain(&config, pool, upstream, request, json)
         }
         Command::Audit { command: AuditCommand::Verify { files } } => verify(&files),
-        Command::Simulate { config, scenario, pool, seed, svg, json } => {
-            match simulate::run(&config, &scenario, pool.as_deref(), seed) {
+        Command::Simulate { config, replay: Some(tape), .. } => replay(&config, &tape),
+        Command::Simulate { config, scenario, pool, seed, svg, json, .. } => {
+            match simulate::run(&config, &scenario.unwrap_or_default(), pool.as_deref(), seed) {
                 Ok(run) => tell(&run, svg.as_deref(), json),
-                Err(no_run) => {
-                    writeln!(std::io::stderr().lock(), "{no_run}")?;
-                    Ok(ExitCode::from(EX_CONFIG))
-                }
+                Err(no_run) => wrong(&no_run),
             }
         }
         Command::Schema { scenario } => {
@@ -144,7 +149,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(path: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
+fn serve(path: &Path, take_over: bool, tape: Option<&Path>) -> anyhow::Result<ExitCode> {
     match config::load(path) {
         Err(problems) => {
             writeln!(std::io::stderr().lock(), "{problems}")?;
@@ -154,7 +159,7 @@ fn serve(path: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
             let level = LogLevel::start(config.log.level)?;
             let inherited = if take_over { Inherited::receive() } else { Ok(Inherited::default()) };
             let inherited = inherited.context("nothing is handed over")?;
-            server::run(config, level, Program::new(path)?, inherited)?;
+            server::run(config, level, Program::new(path)?, inherited, tape)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -227,6 +232,21 @@ fn explain(
     let text = if as_json { serde_json::to_string_pretty(&said)? + "\n" } else { show(&said) };
     write!(std::io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn replay(config: &Path, tape: &Path) -> anyhow::Result<ExitCode> {
+    match simulate::replay::run(config, tape) {
+        Ok(replayed) => {
+            write!(std::io::stdout().lock(), "{}", replayed.show())?;
+            Ok(if replayed.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(no_run) => wrong(&no_run),
+    }
+}
+
+fn wrong(no_run: &NoRun) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stderr().lock(), "{no_run}")?;
+    Ok(ExitCode::from(EX_CONFIG))
 }
 
 fn tell(run: &Run, svg: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {

@@ -33,12 +33,14 @@ use aorta_core::exchange::{Attempt, Exchange, Failure, Terms};
 use aorta_core::fhir_safety::Errand;
 use aorta_core::pool::Pool;
 use aorta_core::receipt::Receipt;
+use aorta_core::tape::Question;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::{Refusal, Verdict};
 use attempt::Ended;
 use commit::Delivery;
 use fastrand::Rng;
 use pingora::protocols::http::ServerSession;
+use std::fmt::Debug;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -122,7 +124,7 @@ async fn step(
     if let Some(signer) = open.refused_signer.take() {
         signer.renew().await;
     }
-    let plan = match open.report(Exchange::choose) {
+    let plan = match open.report(Question::Choose, Exchange::choose) {
         Ok(plan) => plan,
         Err(refusal) => return Step::Refuse(refusal),
     };
@@ -137,9 +139,9 @@ async fn step(
         Ok(won) => deliver(call, open, session, won, body, visit).await,
         Err(Unanswered::Told(verdict)) => obey(verdict, session, body).await,
         Err(Unanswered::Left) => Step::Again,
-        Err(Unanswered::Refused(refusal)) => Step::Refuse(open.exchange().refuse(refusal)),
+        Err(Unanswered::Refused(refusal)) => Step::Refuse(open.refuse(refusal)),
         Err(Unanswered::ClientGone) => {
-            open.report(Exchange::abandoned);
+            open.report(Question::Abandoned, Exchange::abandoned);
             Step::Broken
         }
     }
@@ -183,15 +185,15 @@ async fn deliver(
     body.let_go();
     match commit::deliver(call, session, answer, &facts, visit).await {
         Delivery::Done => {
-            open.report(Exchange::delivered);
+            open.report(Question::Delivered, Exchange::delivered);
             Step::Done
         }
         Delivery::UpstreamBroke => {
-            open.report(Exchange::broke);
+            open.report(Question::Broke, Exchange::broke);
             Step::Broken
         }
         Delivery::ClientGone => {
-            open.report(Exchange::abandoned);
+            open.report(Question::Abandoned, Exchange::abandoned);
             Step::Broken
         }
     }
@@ -247,28 +249,42 @@ fn facts(pool: &LivePool, fhir_expected: bool, answer: &Answer) -> AnswerFacts {
 struct Open<'a> {
     call: &'a Call<'a>,
     exchange: Option<Exchange>,
+    /// Its number on the tape, if there is one.
+    number: u64,
     /// A gateway refused what it signed.
     refused_signer: Option<Arc<Signer>>,
 }
 
 impl<'a> Open<'a> {
     fn new(call: &'a Call<'a>) -> Self {
-        let exchange = call.decide(|pool, _| Exchange::open(call.terms, pool, clock::now()));
-        Self { call, exchange: Some(exchange), refused_signer: None }
+        let (number, mut exchange) = (call.pool.state.exchange_number(), None);
+        let open = |pool: &mut _, now, _: &mut _| exchange = Some(Exchange::open(call.terms, pool, now));
+        call.decide((number, Question::Open(call.terms)), open);
+        Self { call, exchange, number, refused_signer: None }
     }
 
     fn exchange(&mut self) -> &mut Exchange {
         self.exchange.as_mut().expect("only `close` takes it, and `close` takes `self`")
     }
 
-    fn report<T>(&mut self, tell: impl FnOnce(&mut Exchange, &mut Pool, Timestamp, &mut Rng) -> T) -> T {
-        let call = self.call;
+    fn report<T: Debug>(
+        &mut self,
+        question: Question,
+        tell: impl FnOnce(&mut Exchange, &mut Pool, Timestamp, &mut Rng) -> T,
+    ) -> T {
+        let (call, number) = (self.call, self.number);
         let exchange = self.exchange();
-        call.decide(|pool, rng| tell(exchange, pool, clock::now(), rng))
+        call.decide((number, question), |pool, now, rng| tell(exchange, pool, now, rng))
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+        self.report(Question::Refuse(refusal), |exchange, _, _, _| exchange.refuse(refusal))
     }
 
     fn failed(&mut self, number: usize, failure: Failure) -> Verdict {
-        self.report(|exchange, pool, now, rng| exchange.failed(pool, number, failure, now, rng))
+        self.report(Question::Failed(number, failure), |exchange, pool, now, rng| {
+            exchange.failed(pool, number, failure, now, rng)
+        })
     }
 
     fn answered(
@@ -281,10 +297,11 @@ impl<'a> Open<'a> {
         let facts = facts(call.pool, call.fhir_expected, &answer);
         let live = call.pool.upstream(plan.upstream);
         let refused = live.and_then(|live| live.refused_signer(&facts, &answer.head.headers));
-        let judged = (&facts, answer.is_whole());
+        let (number, whole) = (plan.number, answer.is_whole());
         visit.answered(call, plan.upstream, &facts);
-        let verdict =
-            self.report(|exchange, pool, now, rng| exchange.answered(pool, plan.number, judged, now, rng));
+        let verdict = self.report(Question::Answered(number, facts, whole), |exchange, pool, now, rng| {
+            exchange.answered(pool, number, (&facts, whole), now, rng)
+        });
         match (refused, verdict) {
             (None, _) => {}
             (signer, Verdict::Retry { .. }) => self.refused_signer = signer,
@@ -298,23 +315,30 @@ impl<'a> Open<'a> {
     }
 
     fn close(mut self) -> Receipt {
-        let exchange = self.exchange.take().expect("only `close` takes it, and `close` takes `self`");
-        self.call.decide(|pool, rng| exchange.close(pool, clock::now(), rng))
+        self.end().expect("only `close` takes it, and `close` takes `self`")
+    }
+
+    fn end(&mut self) -> Option<Receipt> {
+        let exchange = self.exchange.take()?;
+        let close = |pool: &mut _, now, rng: &mut _| exchange.close(pool, now, rng);
+        Some(self.call.decide((self.number, Question::Close), close))
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.take() {
-            self.call.decide(|pool, rng| exchange.close(pool, clock::now(), rng));
-        }
+        self.end();
     }
 }
 
 impl Call<'_> {
     /// Asks the core, and passes on what it wants told.
-    fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> T {
-        let (answer, events) = self.pool.decide(ask);
+    fn decide<T: Debug>(
+        &self,
+        question: (u64, Question),
+        ask: impl FnOnce(&mut Pool, Timestamp, &mut Rng) -> T,
+    ) -> T {
+        let (answer, events) = self.pool.decide(question, ask);
         self.proxy.tell(self.pool, &events);
         answer
     }

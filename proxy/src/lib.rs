@@ -17,7 +17,8 @@
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
 //! [`clock`] (the only one), [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
-//! [`simulate`] (a configuration in virtual time), [`sign`] (signatures of AWS).
+//! [`simulate`] (a configuration in virtual time), [`tape`] (what the core was
+//! asked, to be asked again), [`sign`] (signatures of AWS).
 
 pub mod access_log;
 pub mod admin;
@@ -60,6 +61,7 @@ pub mod simulate;
 pub mod snapshot;
 pub mod spans;
 pub mod stop;
+pub mod tape;
 pub mod tls;
 pub mod trace;
 pub mod translate;

@@ -21,6 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::spans::otlp::Collector;
 use crate::spans::{Counts, Message, Spans};
 use crate::stop::Stop;
+use crate::tape::Tape;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ use pingora::services::background::{BackgroundService, background_service};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
@@ -52,6 +54,7 @@ pub fn run(
     level: LogLevel,
     program: Program,
     mut inherited: Inherited,
+    tape: Option<&Path>,
 ) -> anyhow::Result<()> {
     limits::set(&config);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -63,7 +66,8 @@ pub fn run(
     let admin_address = config.admin;
     let (traces, shutdown) = (config.traces.clone(), config.shutdown);
     let (spans, told) = traces.as_ref().map(Spans::new).unzip();
-    let proxy = proxy(config, spans, &conf, threads)?;
+    let tape = tape.map(Tape::create).transpose().context("the tape cannot be written")?;
+    let proxy = proxy(config, spans, (&conf, threads), tape)?;
 
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
@@ -102,15 +106,19 @@ pub fn run(
 fn proxy(
     config: Config,
     spans: Option<Spans>,
-    conf: &ServerConf,
-    threads: usize,
+    (conf, threads): (&ServerConf, usize),
+    tape: Option<Arc<Tape>>,
 ) -> anyhow::Result<Arc<Proxy>> {
     let seed = RandomState::new().hash_one(std::process::id());
     let audit = config.audit.as_ref().map(Audit::start);
     let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
     let buffers = Buffers::new(config.buffers_total);
     let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
-    let snapshot = Snapshot::new(config, &metrics, clock::now(), seed);
+    let began = clock::now();
+    let snapshot = Snapshot::new(config, &metrics, began, seed);
+    if let Some(tape) = tape {
+        snapshot.record(&tape, began, seed);
+    }
     let mut options = ConnectorOptions::from_server_conf(conf);
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));

@@ -1,10 +1,12 @@
 //! `aorta-proxy simulate`: a configuration through a scenario, in virtual time. What decides is the very core
 //! that serves; only the world around it is imitated.
 //!
-//! [`run`] makes a [`Run`]; [`text`], [`json`] and [`svg`] show it; [`expect`] judges it.
+//! [`run`] makes a [`Run`]; [`text`], [`json`] and [`svg`] show it; [`expect`] judges it. [`replay`] decides again what
+//! was recorded of a running proxy.
 
 pub mod expect;
 pub mod json;
+pub mod replay;
 pub mod svg;
 pub mod text;
 
@@ -34,6 +36,9 @@ pub enum NoRun {
     /// A file is wrong.
     #[error("{0}")]
     Files(#[from] Problems),
+    /// The tape is wrong.
+    #[error("{0}")]
+    Tape(String),
     /// The pool that was asked for is not there.
     #[error("--pool {asked}: the configuration has no such pool; it has {known}")]
     NoSuchPool {

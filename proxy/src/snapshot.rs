@@ -11,6 +11,7 @@ use crate::clock;
 use crate::config::access::Access;
 use crate::config::{AccessLog, Config, RouteSettings};
 use crate::metrics::{Metrics, RouteSeries};
+use crate::tape::{Beginning, Tape};
 use aorta_core::route::RouteTable;
 use aorta_core::time::Timestamp;
 use std::sync::Arc;
@@ -67,6 +68,20 @@ impl Snapshot {
             access: config.log.access,
             admin: config.access,
             loaded: Loaded { generation: 1, hash: config.hash, unix: clock::unix() },
+        }
+    }
+
+    /// Writes down from now on what every pool is asked, and what it says.
+    pub fn record(&self, tape: &Arc<Tape>, began: Timestamp, seed: u64) {
+        for (index, pool) in self.pools.iter().enumerate() {
+            let beginning = Beginning {
+                pool: index,
+                name: pool.name(),
+                config: self.loaded.hash,
+                seed: seed.wrapping_add(index as u64),
+                at: began,
+            };
+            pool.state.record(tape, &beginning);
         }
     }
 }

@@ -78,6 +78,8 @@ mod soak; // reloads, certificates, upgrades, restarts, a full disk: no request 
 #[cfg(test)]
 mod systemd; // what systemd is told, from the start to the end
 #[cfg(test)]
+mod tape; // what a proxy in trouble decided is decided again
+#[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request

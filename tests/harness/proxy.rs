@@ -54,9 +54,18 @@ impl Proxy {
     /// # Panics
     /// When it does not come up.
     pub async fn start_with(yaml: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(yaml, environment, &[]).await
+    }
+
+    /// Starts one with these arguments more.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_as(yaml: &str, environment: &[(&str, &str)], more: &[&OsStr]) -> Self {
         let file = Written::new(yaml);
         let program = find("aorta-proxy");
         let arguments = [OsStr::new("run"), OsStr::new("--config"), file.path.as_os_str()];
+        let arguments = [&arguments, more].concat();
         let program = Program::start(program.as_os_str(), &arguments, environment, None);
         let ready = program.ready().await;
         let address = |value: &Value| value.as_str().and_then(|text| text.parse().ok());

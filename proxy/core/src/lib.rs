@@ -18,7 +18,8 @@
 //!    a late first one.
 //! 8. [`receipt`]: what is booked when the exchange closes; [`chronicle`]: what is remembered for who asks why.
 //! 9. [`drill`]: a fault made on purpose; [`memory`]: what outlives the process.
-//! 10. [`simulate`]: all of the above in virtual time, under seeded traffic and weather.
+//! 10. [`simulate`]: all of the above in virtual time, under seeded traffic and weather; [`tape`]: what a running
+//!     proxy asked, to be asked again.
 
 pub mod admission;
 mod affinity;
@@ -42,6 +43,7 @@ pub mod retry;
 pub mod route;
 pub mod simulate;
 pub mod slow_start;
+pub mod tape;
 pub mod time;
 pub mod timeout;
 pub mod upstream;

@@ -6,6 +6,7 @@ use crate::retry::{ATTEMPTS_CEILING, Denial};
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
 use crate::verdict::Refusal;
+use std::fmt;
 use std::time::Duration;
 
 /// One try at one upstream, as it went.
@@ -38,12 +39,18 @@ impl AttemptRecord {
 }
 
 /// The attempts of one exchange, in order; it cannot outgrow [`ATTEMPTS_CEILING`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Attempts {
     list: [Option<AttemptRecord>; ATTEMPTS_CEILING],
     upstreams: [UpstreamKey; ATTEMPTS_CEILING],
     made: usize,
     decided: usize,
+}
+
+impl fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl Attempts {

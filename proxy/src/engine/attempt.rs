@@ -9,6 +9,7 @@ use crate::service::Proxy;
 use crate::snapshot::{LivePool, Peer, Purpose};
 use aorta_core::exchange::{Attempt, Exchange, Failure};
 use aorta_core::fhir_safety::Safety;
+use aorta_core::tape::Question;
 use aorta_core::upstream::UpstreamKey;
 use aorta_core::verdict::Refusal;
 use bytes::Bytes;
@@ -183,7 +184,7 @@ async fn unless_gone_or_left(
             came = &mut trying => return came.map_err(Ended::Failed),
             _ = session.read_body_or_idle(true) => return Err(Ended::ClientGone),
             () = call.pool.ejection(plan.upstream), if plan.may_leave => {
-                if open.report(Exchange::leave) {
+                if open.report(Question::Leave, Exchange::leave) {
                     return Err(Ended::Left);
                 }
             }

@@ -10,6 +10,7 @@ use crate::record::Visit;
 use crate::service::Proxy;
 use crate::snapshot::LivePool;
 use aorta_core::exchange::{Attempt, Came, Exchange, Failure, Straggler};
+use aorta_core::tape::Question;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Verdict;
 use pingora::protocols::http::ServerSession;
@@ -56,11 +57,13 @@ pub(super) async fn race(
         let turn = match came {
             Ok((lane, Err(failure))) => Err(Unanswered::Told(open.failed(lane.plan.number, failure))),
             Ok((lane, Ok(answer))) => open.answered(call, lane.plan, answer, visit),
-            Err(Woken::Ejected) if open.report(Exchange::leave) => return Err(Unanswered::Left),
+            Err(Woken::Ejected) if open.report(Question::Leave, Exchange::leave) => {
+                return Err(Unanswered::Left);
+            }
             Err(Woken::Ejected) => continue,
             Err(Woken::Late) => {
                 hedge_at = None;
-                if let Some(plan) = open.report(Exchange::hedge) {
+                if let Some(plan) = open.report(Question::Hedge, Exchange::hedge) {
                     visit.attempted(plan.upstream, plan.number);
                     lanes.push(lane(call, plan, body)?);
                 }
@@ -72,7 +75,7 @@ pub(super) async fn race(
             continue;
         }
         if let (Some(lane), Some(straggler)) = (lanes.pop(), open.exchange().take_straggler()) {
-            run_on(call, lane, straggler, body.held.len());
+            run_on(call, lane, (open.number, straggler), body.held.len());
         }
         return turn;
     }
@@ -117,11 +120,11 @@ async fn ejected(pool: &LivePool, alone: Option<Attempt>) {
 }
 
 /// Lets a loser run on, and tells the core what came of it.
-fn run_on(call: &Call<'_>, lane: Lane, straggler: Straggler, holds: usize) {
+fn run_on(call: &Call<'_>, lane: Lane, (exchange, straggler): (u64, Straggler), holds: usize) {
     let until = clock::instant(straggler.until());
     let (proxy, pool) = (Arc::clone(call.proxy), Arc::clone(call.pool));
     let fhir_expected = call.fhir_expected;
-    let mut loser = Loser { proxy, pool, straggler: Some(straggler) };
+    let mut loser = Loser { proxy, pool, exchange, straggler: Some(straggler) };
     // What the request held is free once its client has its answer; a loser holds it for longer.
     let mut kept = call.proxy.buffers.reservation();
     if !kept.grow(holds) {
@@ -144,13 +147,21 @@ fn run_on(call: &Call<'_>, lane: Lane, straggler: Straggler, holds: usize) {
 struct Loser {
     proxy: Arc<Proxy>,
     pool: Arc<LivePool>,
+    /// The number of the one it belonged to.
+    exchange: u64,
     straggler: Option<Straggler>,
 }
 
 impl Loser {
     fn end(&mut self, came: Came<'_>) {
         let Some(straggler) = self.straggler.take() else { return };
-        let (late, events) = self.pool.decide(|pool, rng| straggler.end(came, pool, clock::now(), rng));
+        let question = Question::Late(match came {
+            Came::Answer(facts) => Some(Ok(*facts)),
+            Came::Failed(failure) => Some(Err(failure)),
+            Came::Nothing => None,
+        });
+        let end = |pool: &mut _, now, rng: &mut _| straggler.end(came, pool, now, rng);
+        let (late, events) = self.pool.decide((self.exchange, question), end);
         self.proxy.tell(&self.pool, &events);
         self.proxy.metrics.late(&self.pool, &late);
     }

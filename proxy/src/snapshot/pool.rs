@@ -2,15 +2,20 @@
 
 use super::upstream::{LiveUpstream, Members};
 use crate::admission::Places;
+use crate::clock;
 use crate::config::PoolConfig;
 use crate::explain::History;
 use crate::metrics::{Metrics, PoolSeries};
+use crate::tape::{Beginning, Recorder, Tape};
 use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::tape::{Question, told};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
 use aorta_core::verdict::Refusal;
 use arc_swap::ArcSwap;
 use fastrand::Rng;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A pool with its live state.
@@ -39,6 +44,9 @@ pub struct PoolState {
     /// Those that the core may send to, whatever the generation of the request.
     newest: ArcSwap<Members>,
     decisions: Mutex<Decisions>,
+    /// Exchanges that were opened, while they are recorded.
+    exchanges: AtomicU64,
+    recorded: AtomicBool,
 }
 
 /// The core's pool and the dice it is given.
@@ -48,6 +56,8 @@ struct Decisions {
     pool: Pool,
     /// Seeded once at start.
     rng: Rng,
+    /// Writes down what is asked and said; mostly there is none.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl LivePool {
@@ -59,7 +69,9 @@ impl LivePool {
             history: History::of_events(),
             places: Places::new(config.spec.concurrency),
             newest: ArcSwap::new(Arc::clone(&upstreams)),
-            decisions: Mutex::new(Decisions { pool, rng: Rng::with_seed(seed) }),
+            decisions: Mutex::new(Decisions { pool, rng: Rng::with_seed(seed), recorder: None }),
+            exchanges: AtomicU64::new(0),
+            recorded: AtomicBool::new(false),
         };
         Self { series: metrics.pool(&config), config, upstreams, state: Arc::new(state) }
     }
@@ -88,9 +100,18 @@ impl LivePool {
         maker.map(|live| Some(live.key)).ok_or(Refusal::PageGone)
     }
 
-    /// Asks the core, and returns what it wants told besides.
-    pub fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
-        self.state.decide(ask)
+    /// Asks the core a question of this exchange, and returns what it wants told besides.
+    pub fn decide<T: Debug>(
+        &self,
+        question: (u64, Question),
+        ask: impl FnOnce(&mut Pool, Timestamp, &mut Rng) -> T,
+    ) -> (T, Vec<PoolEvent>) {
+        self.state.decide(question, ask)
+    }
+
+    /// Asks the core what no tape holds: if that changes anything, the tape ends.
+    pub fn decide_untaped<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+        self.state.decide_untaped(ask)
     }
 
     /// Wakes who waits for an answer of this upstream, because it was ejected.
@@ -121,12 +142,45 @@ impl PoolState {
         self.newest.load().find(key).cloned()
     }
 
-    fn decide<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+    fn decide<T: Debug>(
+        &self,
+        (exchange, question): (u64, Question),
+        ask: impl FnOnce(&mut Pool, Timestamp, &mut Rng) -> T,
+    ) -> (T, Vec<PoolEvent>) {
         let mut held = self.lock();
-        let Decisions { pool, rng } = &mut *held;
+        let Decisions { pool, rng, recorder } = &mut *held;
+        let now = clock::now();
+        let answer = ask(pool, now, rng);
+        let events = pool.take_events();
+        if let Some(recorder) = recorder {
+            recorder.note(exchange, &question, now, &told(&answer, &events));
+        }
+        (answer, events)
+    }
+
+    fn decide_untaped<T>(&self, ask: impl FnOnce(&mut Pool, &mut Rng) -> T) -> (T, Vec<PoolEvent>) {
+        let mut held = self.lock();
+        let Decisions { pool, rng, recorder } = &mut *held;
         let answer = ask(pool, rng);
         let events = pool.take_events();
+        if let Some(recorder) = recorder.as_mut().filter(|_| !events.is_empty()) {
+            recorder.end("an order that is not recorded", clock::now());
+        }
         (answer, events)
+    }
+
+    /// Writes down from now on what is asked and said; the dice are thrown anew.
+    pub(super) fn record(&self, tape: &Arc<Tape>, beginning: &Beginning<'_>) {
+        let mut held = self.lock();
+        held.rng = Rng::with_seed(beginning.seed);
+        held.recorder = Some(Box::new(Recorder::begin(Arc::clone(tape), beginning)));
+        self.recorded.store(true, Ordering::Relaxed);
+    }
+
+    /// A number for an exchange that opens; all are 0 while nothing is recorded.
+    pub fn exchange_number(&self) -> u64 {
+        let recorded = self.recorded.load(Ordering::Relaxed);
+        if recorded { self.exchanges.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 }
     }
 
     fn read<T>(&self, look: impl FnOnce(&Pool) -> T) -> T {
