@@ -18,6 +18,8 @@ mod rules {
             allowed: &[
                 "proxy/src/admin.rs",
                 "proxy/src/door.rs",
+                "proxy/src/downstream.rs",
+                "proxy/src/downstream/http1.rs",
                 "proxy/src/engine.rs",
                 "proxy/src/engine/",
                 "proxy/src/intake.rs",
@@ -30,6 +32,7 @@ mod rules {
                 "proxy/src/stop.rs",
                 "proxy/src/tls.rs",
                 "proxy/src/translate.rs",
+                "proxy/src/wire.rs",
             ],
         },
         // The format can be changed in one module.

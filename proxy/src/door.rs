@@ -1,10 +1,11 @@
 //! One listener: takes connections in, bounds what a client may use, and hands each request to the service.
 //!
-//! This is Pingora's HTTP application and not its `ProxyHttp` hooks: those hand over a request only after its
-//! head was read, so they cannot bound the time a client takes for it, and they answer a malformed one
-//! themselves.
+//! HTTP/1 is served here, HTTP/2 through Pingora's HTTP application, and neither by its `ProxyHttp` hooks: those
+//! hand over a request only after its head was read and repaired, so they cannot bound the time a client takes for
+//! it, and they answer a malformed one themselves.
 
 use crate::config::Limits;
+use crate::downstream::{Downstream, Http1};
 use crate::head;
 use crate::life::Counted;
 use crate::record::{self, Visit};
@@ -13,11 +14,10 @@ use crate::service::Proxy;
 use aorta_core::receipt::Receipt;
 use aorta_core::verdict::Refusal;
 use async_trait::async_trait;
-use http::{Version, header};
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,8 +30,6 @@ use tokio::time::timeout;
 
 /// An idle client connection is kept this long: longer than clients keep theirs, so that they close first.
 const KEEP_ALIVE_SECONDS: u64 = 75;
-/// Pingora's own limit of an idle connection, and its timer for each request: [`Door::read_head`] keeps the time.
-const UNBOUNDED: u64 = 0;
 /// What one HTTP/2 stream may have waiting to be sent: the library's 400 KiB for each of 100 streams would be
 /// 40 MiB for one client that does not read.
 const H2_SEND_BUFFER: usize = 64 * 1024;
@@ -45,24 +43,15 @@ pub struct Gate {
     proxy: Arc<Proxy>,
     open: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
-    plain: Arc<Door>,
-    prior_knowledge: Arc<Door>,
+    door: Arc<Door>,
 }
 
 impl Gate {
     /// A listener with its limits.
     #[must_use]
     pub fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
-        let door = |h2c| Arc::new(Door::new(Arc::clone(&proxy), limits, tls, h2c));
-        Self {
-            limits,
-            tls,
-            open: AtomicUsize::new(0),
-            by_client: Mutex::default(),
-            plain: door(false),
-            prior_knowledge: door(true),
-            proxy,
-        }
+        let door = Arc::new(Door::new(Arc::clone(&proxy), limits, tls));
+        Self { limits, tls, open: AtomicUsize::new(0), by_client: Mutex::default(), door, proxy }
     }
 
     /// Counts one more connection of this client; none when it has as many as it may.
@@ -114,10 +103,8 @@ impl Drop for Held<'_> {
     }
 }
 
-/// An IPv4 client of a dual-stack socket is the client that it is elsewhere.
 fn client_of(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    digest.peer_addr()?.as_inet().map(|address| address.ip().to_canonical())
+    stream.get_socket_digest()?.peer_addr()?.as_inet().map(std::net::SocketAddr::ip)
 }
 
 #[async_trait]
@@ -128,16 +115,22 @@ impl ServerApp for Gate {
             self.proxy.metrics.connection_refused(false);
             return None;
         }
-        let Some(_held) = self.held_by(client_of(&stream)) else {
+        let client = client_of(&stream);
+        // An IPv4 client of a dual-stack socket is the client that it is elsewhere.
+        let Some(_held) = self.held_by(client.map(|address| address.to_canonical())) else {
             self.proxy.metrics.connection_refused(true);
             return None;
         };
-        let door = if !self.tls && self.begins_with_preface(&mut stream).await? {
-            &self.prior_knowledge
+        let http2 = if self.tls {
+            matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
         } else {
-            &self.plain
+            Box::pin(self.begins_with_preface(&mut stream)).await?
         };
-        door.process_new(stream, shutdown).await
+        if http2 {
+            return self.door.process_new(stream, shutdown).await;
+        }
+        self.door.serve_http1(Http1::new(stream, client), shutdown).await;
+        None
     }
 }
 
@@ -155,28 +148,29 @@ struct Door {
 impl HttpServerApp for Door {
     async fn process_new_http(
         self: &Arc<Self>,
-        mut session: ServerSession,
+        session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_pipelining_enabled(true);
-        if let Err(refusal) = self.read_head(&mut session).await? {
-            self.refuse_unread(&mut session, refusal).await;
-            close(&mut session).await;
-            return None;
-        }
+        let mut http2 = Box::new(session);
         // The time for a body is the intake's, which answers 408.
-        session.set_read_timeout(None);
-        let _busy = Counted::new(&self.proxy.in_flight);
-        let stopping = *shutdown.borrow() || self.proxy.draining.load(Ordering::Relaxed);
-        session.set_keepalive(if stopping || !wants_keep_alive(&session) { None } else { Some(UNBOUNDED) });
-        if !self.proxy.serve(&mut session, &self.limits, self.tls).await {
-            close(&mut session).await;
+        http2.set_read_timeout(None);
+        if !http2.read_request().await.ok()? {
             return None;
         }
-        let mut settings = HttpPersistentSettings::for_session(&session);
-        settings.set_user_context(Box::new(Known));
-        let stream = timeout(CLOSE_MAX, session.finish()).await.ok()?.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+        let judged = head::judge_fields(&http2.req_header().headers);
+        let mut stream = Downstream::Http2(http2);
+        match judged {
+            Err(refusal) => self.refuse_unread(&mut stream, refusal).await,
+            Ok(()) if self.serve(&mut stream, shutdown).await => {
+                if let Downstream::Http2(http2) = stream {
+                    let _ = timeout(CLOSE_MAX, http2.finish()).await;
+                }
+                return None;
+            }
+            Ok(()) => {}
+        }
+        close(&mut stream).await;
+        None
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -191,65 +185,61 @@ impl HttpServerApp for Door {
     }
 }
 
-/// Marks a connection that has already served a request.
-struct Known;
-
 impl Door {
-    fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool, h2c: bool) -> Self {
+    fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
         let mut options = HttpServerOptions::default();
-        options.h2c = h2c;
+        options.h2c = !tls;
         options.h2_idle_timeout = Some(Duration::from_secs(KEEP_ALIVE_SECONDS));
         Self { idle_ending: proxy.life.idle_ending(), proxy, limits, tls, options }
     }
 
-    /// Reads a request's head within its time; nothing when the client is done or the process ends.
-    async fn read_head(&self, session: &mut ServerSession) -> Option<Result<(), Refusal>> {
-        let idle = match session.take_connection_user_context() {
-            Some(_) => Duration::from_secs(KEEP_ALIVE_SECONDS),
-            None => Duration::ZERO,
-        };
+    /// Serves one request after the other. What serving needs stands in a box, which an idle connection has not.
+    async fn serve_http1(&self, http1: Http1<Stream>, shutdown: &ShutdownWatch) {
+        let mut client = Downstream::Http1(Box::new(http1));
         let mut ending = self.idle_ending.clone();
-        let read = tokio::select! {
-            biased;
-            read = timeout(idle + self.limits.header_time, session.read_request()) => read,
-            _ = ending.wait_for(|ends| *ends) => return None,
-        };
-        match read {
-            Err(_) => Some(Err(Refusal::ClientTooSlow)),
-            Ok(Ok(false)) => None,
-            Ok(Err(error)) if *error.etype() == pingora::ErrorType::InvalidHTTPHeader => {
-                Some(Err(Refusal::BadRequest))
+        let mut idle = Duration::ZERO;
+        while let Downstream::Http1(http1) = &mut client {
+            let read = tokio::select! {
+                biased;
+                read = timeout(idle + self.limits.header_time, http1.read_head(self.limits.header_bytes)) => read,
+                _ = ending.wait_for(|ends| *ends) => return,
+            };
+            match read.unwrap_or(Err(Refusal::ClientTooSlow)) {
+                Ok(true) if Box::pin(self.serve(&mut client, shutdown)).await => {}
+                Ok(true) => return close(&mut client).await,
+                Ok(false) => return,
+                Err(refusal) => {
+                    Box::pin(self.refuse_unread(&mut client, refusal)).await;
+                    return close(&mut client).await;
+                }
             }
-            Ok(Err(_)) => None,
-            Ok(Ok(true)) => Some(match session.as_http1() {
-                Some(h1) => head::judge_raw_head(&h1.get_headers_raw_bytes(), self.limits.header_bytes),
-                None => head::judge_fields(&session.req_header().headers),
-            }),
+            idle = Duration::from_secs(KEEP_ALIVE_SECONDS);
+        }
+    }
+
+    /// Serves a request whose head was read, and says whether another may follow.
+    async fn serve(&self, client: &mut Downstream, shutdown: &ShutdownWatch) -> bool {
+        let _busy = Counted::new(&self.proxy.in_flight);
+        if *shutdown.borrow() || self.proxy.draining.load(Ordering::Relaxed) {
+            client.close_after();
+        }
+        let reusable = self.proxy.serve(client, &self.limits, self.tls).await;
+        match client {
+            Downstream::Http1(http1) => http1.finish() && reusable,
+            Downstream::Http2(_) => reusable,
         }
     }
 
     /// Answers a request whose head could not be trusted.
-    async fn refuse_unread(&self, session: &mut ServerSession, refusal: Refusal) {
+    async fn refuse_unread(&self, client: &mut Downstream, refusal: Refusal) {
         let id = self.proxy.request_id(&http::HeaderMap::new());
         let mut visit = Visit::new(id, http::Method::GET, String::new());
-        send(session, refusal, false, Closing::AtOnce, &mut visit).await;
+        send(client, refusal, false, Closing::AtOnce, &mut visit).await;
         let snapshot = self.proxy.snapshot.load_full();
         record::book(&self.proxy, &snapshot, &visit, &Receipt::refused(refusal));
     }
 }
 
-async fn close(session: &mut ServerSession) {
-    let _ = timeout(CLOSE_MAX, session.shutdown()).await;
-}
-
-fn wants_keep_alive(session: &ServerSession) -> bool {
-    let head = session.req_header();
-    let said = |word: &str| {
-        head.headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
-    };
-    if head.version == Version::HTTP_10 { said("keep-alive") } else { !said("close") }
+async fn close(client: &mut Downstream) {
+    let _ = timeout(CLOSE_MAX, client.close()).await;
 }

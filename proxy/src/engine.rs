@@ -18,6 +18,7 @@ pub use own::{OwnAnswer, own_request};
 pub use request::{Origin, Outgoing};
 
 use crate::clock;
+use crate::downstream::Downstream;
 use crate::intake::Body;
 use crate::links::ClientSide;
 use crate::record::Visit;
@@ -39,7 +40,6 @@ use aorta_core::verdict::{Refusal, Verdict};
 use attempt::Ended;
 use commit::Delivery;
 use fastrand::Rng;
-use pingora::protocols::http::ServerSession;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -100,7 +100,7 @@ enum Unanswered {
 }
 
 /// Serves one request.
-pub async fn run(call: &Call<'_>, session: &mut ServerSession, body: &mut Body, visit: &mut Visit) -> Served {
+pub async fn run(call: &Call<'_>, session: &mut Downstream, body: &mut Body, visit: &mut Visit) -> Served {
     let mut open = Open::new(call);
     let (refusal, reusable) = loop {
         match step(call, &mut open, session, body, visit).await {
@@ -117,7 +117,7 @@ pub async fn run(call: &Call<'_>, session: &mut ServerSession, body: &mut Body, 
 async fn step(
     call: &Call<'_>,
     open: &mut Open<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     body: &mut Body,
     visit: &mut Visit,
 ) -> Step {
@@ -151,7 +151,7 @@ async fn step(
 async fn alone(
     call: &Call<'_>,
     open: &mut Open<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     body: &mut Body,
     plan: Attempt,
     visit: &mut Visit,
@@ -168,7 +168,7 @@ async fn alone(
 async fn deliver(
     call: &Call<'_>,
     open: &mut Open<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     Won { plan, answer, facts }: Won,
     body: &mut Body,
     visit: &mut Visit,
@@ -199,7 +199,7 @@ async fn deliver(
     }
 }
 
-async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Step {
+async fn obey(verdict: Verdict, session: &mut Downstream, body: &Body) -> Step {
     match verdict {
         Verdict::Refuse(refusal) => Step::Refuse(refusal),
         // Nothing else is out when an attempt alone is judged, and a race waits by itself.
@@ -218,7 +218,7 @@ async fn obey(verdict: Verdict, session: &mut ServerSession, body: &Body) -> Ste
 /// before that the watch would eat a byte of the body. The work stays where it is: moved in, it would be there
 /// twice.
 pub(crate) async fn unless_gone<T>(
-    session: &mut ServerSession,
+    session: &mut Downstream,
     request_is_read: bool,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
@@ -228,7 +228,7 @@ pub(crate) async fn unless_gone<T>(
     tokio::select! {
         biased;
         done = work => Some(done),
-        _ = session.read_body_or_idle(true) => None,
+        () = session.gone() => None,
     }
 }
 

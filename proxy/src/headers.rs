@@ -169,7 +169,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// What API Gateway renames on the way back ("Important notes" of the REST API, remapped headers).
 #[must_use]
-fn restored_name(name: &HeaderName) -> Option<HeaderName> {
+pub fn restored_name(name: &HeaderName) -> Option<HeaderName> {
     match name.as_str() {
         "x-amzn-remapped-www-authenticate" => Some(header::WWW_AUTHENTICATE),
         "x-amzn-remapped-authorization" => Some(header::AUTHORIZATION),

@@ -3,10 +3,10 @@
 
 use crate::buffers::{Buffers, Reservation};
 use crate::config::Limits;
+use crate::downstream::{self, Downstream};
 use crate::head;
 use aorta_core::verdict::Refusal;
 use bytes::{Bytes, BytesMut};
-use pingora::protocols::http::ServerSession;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -48,15 +48,15 @@ impl Body {
 /// # Errors
 /// When it is larger or slower than the listener allows, or the client went away.
 pub async fn take_in(
-    session: &mut ServerSession,
+    client: &mut Downstream,
     limits: &Limits,
     replay_body_max: usize,
     buffers: &Arc<Buffers>,
 ) -> Result<Body, Lost> {
-    let declared = head::content_length(&session.req_header().headers);
+    let declared = head::content_length(&client.head().headers);
     let mut reservation = buffers.reservation();
     let deadline = Instant::now() + limits.body_time;
-    if session.is_body_empty() {
+    if client.is_body_empty() {
         return Ok(Body {
             held: Bytes::new(),
             whole: true,
@@ -69,15 +69,13 @@ pub async fn take_in(
     if declared.is_some_and(|length| length > limits.body_bytes) {
         return Err(Lost::Refused(Refusal::BodyTooLarge));
     }
-    if head::expects_continue(&session.req_header().headers)
-        && session.req_header().version == http::Version::HTTP_11
-    {
-        session.write_continue_response().await.map_err(|_| Lost::ClientGone)?;
+    if head::expects_continue(&client.head().headers) && client.head().version == http::Version::HTTP_11 {
+        client.send_continue().await.map_err(|_| Lost::ClientGone)?;
     }
     let mut held = BytesMut::with_capacity(declared.unwrap_or_default().min(replay_body_max));
     let mut whole = false;
     while held.len() <= replay_body_max {
-        let Some(chunk) = next(session, deadline).await? else {
+        let Some(chunk) = next(client, deadline).await? else {
             whole = true;
             break;
         };
@@ -99,16 +97,11 @@ pub async fn take_in(
 ///
 /// # Errors
 /// When the client is too slow, or went away.
-pub async fn next(session: &mut ServerSession, deadline: Instant) -> Result<Option<Bytes>, Lost> {
-    match timeout_at(deadline, session.read_request_body()).await {
+pub async fn next(client: &mut Downstream, deadline: Instant) -> Result<Option<Bytes>, Lost> {
+    match timeout_at(deadline, client.read_body()).await {
         Err(_) => Err(Lost::Refused(Refusal::ClientTooSlow)),
-        Ok(Err(error)) if is_malformed(&error) => Err(Lost::Refused(Refusal::BadRequest)),
-        Ok(Err(_)) => Err(Lost::ClientGone),
+        Ok(Err(downstream::Lost::Malformed)) => Err(Lost::Refused(Refusal::BadRequest)),
+        Ok(Err(downstream::Lost::Gone)) => Err(Lost::ClientGone),
         Ok(Ok(chunk)) => Ok(chunk),
     }
-}
-
-fn is_malformed(error: &pingora::Error) -> bool {
-    use pingora::ErrorType;
-    !matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error)
 }

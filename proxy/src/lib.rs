@@ -5,10 +5,10 @@
 //!
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates; [`life`] knows who
 //!    accepts, [`handover`] takes over from the process before, [`stop`] ends it, [`notify`] tells systemd.
-//! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use; [`service`] is the walk of
+//! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use, [`downstream`] speaks with it; [`service`] is the walk of
 //!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
 //!    [`quota`] counts its client's requests, [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
-//! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line); [`headers`] are the header rules,
+//! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line) and speaks on them by [`wire`]; [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
 //!    them smaller, [`refusal`] words Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`], [`access_log`], [`audit`] and [`spans`]; [`interaction`] names what it did in
@@ -33,6 +33,7 @@ pub mod clock;
 pub mod compress;
 pub mod config;
 pub mod door;
+pub mod downstream;
 pub mod engine;
 pub mod explain;
 pub mod handover;
@@ -65,3 +66,4 @@ pub mod tape;
 pub mod tls;
 pub mod trace;
 pub mod translate;
+pub mod wire;

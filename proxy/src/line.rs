@@ -5,11 +5,11 @@
 //! at when it is taken and by [`Line::sweep`]. HTTP/2 connections stay with Pingora, which shares them.
 
 use crate::clock;
+use crate::wire::Wire;
 use aorta_core::time::Timestamp;
 use pingora::connectors::http::Connector;
 use pingora::protocols::Stream;
 use pingora::protocols::http::client::HttpSession;
-use pingora::protocols::http::v1::client::HttpSession as Http1;
 use pingora::upstreams::peer::HttpPeer;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -45,15 +45,15 @@ impl Line {
     }
 
     /// A connection that waits on this thread.
-    pub fn waiting(&self) -> Option<HttpSession> {
-        let stream = self.take()?;
-        Some(HttpSession::H1(Http1::new_with_options(stream, &self.peer)))
+    pub fn waiting(&self) -> Option<Wire> {
+        self.take().map(Wire::http1)
     }
 
     /// A new connection, or a stream of one that is shared; none when it cannot be made.
-    pub async fn open(&self, connector: &Connector) -> Option<HttpSession> {
+    pub async fn open(&self, connector: &Connector) -> Option<Wire> {
         match connector.get_http_session(&self.peer).await {
-            Ok((session, _)) => Some(session),
+            Ok((HttpSession::H1(http1), _)) => Some(Wire::http1(http1.into_inner())),
+            Ok((http2, _)) => Some(Wire::Http2(Box::new(http2))),
             Err(error) => {
                 tracing::debug!(error = %error.etype().as_str(), "connect failed");
                 None
@@ -62,16 +62,18 @@ impl Line {
     }
 
     /// Gives a connection back, to be used again within `idle`.
-    pub fn release(&self, connector: &Connector, session: HttpSession, idle: Duration) {
-        let HttpSession::H1(mut h1) = session else {
+    pub fn release(&self, connector: &Connector, wire: Wire, idle: Duration) {
+        match wire {
+            // A connection that cannot be used again is dropped.
+            Wire::Http1(http1) => {
+                if let Some(stream) = http1.into_idle() {
+                    self.put(Waiting { stream, until: clock::now() + idle });
+                }
+            }
             // Only a return to the pool: nothing in it waits.
-            let _ = at_once(connector.release_http_session(session, &self.peer, Some(idle)));
-            return;
-        };
-        h1.respect_keepalive();
-        // A connection that cannot be used again is dropped, not waited for.
-        if let Some(Some(stream)) = at_once(h1.reuse()) {
-            self.put(Waiting { stream, until: clock::now() + idle });
+            Wire::Http2(http2) => {
+                let _ = at_once(connector.release_http_session(*http2, &self.peer, Some(idle)));
+            }
         }
     }
 

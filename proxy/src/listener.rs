@@ -27,11 +27,6 @@ use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Each client connection keeps its buffers while it is idle, so they are small: Pingora's 64 KiB for reading
-/// are for bulk. An ordinary resource fits into what is written at once, head and body together.
-const READ_BUFFER: usize = 4 * 1024;
-const WRITE_BUFFER: usize = 4 * 1024;
-
 /// Shorter than any ordinary time limit, and seldom enough to cost an idle process nothing.
 const BEAT: Duration = Duration::from_millis(200);
 
@@ -71,7 +66,9 @@ pub fn workers(
     let worker = |_| {
         let address = listener.address.to_string();
         let entrance = Service::new(format!("listener {address}"), Entrance(Arc::clone(&gate)));
-        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        // A connection would keep its buffers while it is idle. Reading has one for each thread, and what is
+        // written at once is put together before.
+        let buffers = L4BufferSettings::unbuffered();
         let endpoint = ListenerConfig::tcp(address).l4_buffer(buffers);
         let endpoint = match &listener.tls {
             None => endpoint,

@@ -5,6 +5,7 @@ use crate::admission::Place;
 use crate::audit::Audit;
 use crate::buffers::Buffers;
 use crate::config::{Audited, Limits, RouteSettings};
+use crate::downstream::Downstream;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::explain::{Booked, History};
 use crate::intake::{self, Lost};
@@ -30,8 +31,6 @@ use aorta_core::verdict::Refusal;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, header};
 use pingora::connectors::http::Connector;
-use pingora::protocols::http::ServerSession;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -124,9 +123,9 @@ impl Proxy {
     }
 
     /// Serves one request, and says whether the connection may be used again.
-    pub async fn serve(self: &Arc<Self>, session: &mut ServerSession, limits: &Limits, tls: bool) -> bool {
+    pub async fn serve(self: &Arc<Self>, session: &mut Downstream, limits: &Limits, tls: bool) -> bool {
         let snapshot = self.snapshot.load_full();
-        let head = session.req_header();
+        let head = session.head();
         let id = self.request_id(&head.headers);
         let trace = Trace::of(&head.headers, self.spans.as_ref().map(Spans::share), || self.next_id());
         let mut visit = Visit::new(id, head.method.clone(), path::template(head.uri.path()));
@@ -148,11 +147,11 @@ impl Proxy {
     /// Takes a place in the pool, or waits for one.
     async fn admit<'p>(
         &self,
-        session: &mut ServerSession,
+        session: &mut Downstream,
         pool: &'p LivePool,
         (errand, request_is_read): (Errand, bool),
     ) -> Result<Place<'p>, Early> {
-        let priority = translate::priority(&pool.config.spec, errand, session.req_header());
+        let priority = translate::priority(&pool.config.spec, errand, session.head());
         let waiting = std::pin::pin!(pool.state.places.take(priority));
         let place = engine::unless_gone(session, request_is_read, waiting).await;
         place.ok_or(Early::ClientGone)?.map_err(|shed| {
@@ -169,14 +168,14 @@ impl Proxy {
     async fn count(
         &self,
         snapshot: &Snapshot,
-        session: &mut ServerSession,
+        session: &mut Downstream,
         visit: &mut Visit,
     ) -> Result<(), Early> {
         let Some(position) = visit.route else { return Ok(()) };
         let settings = snapshot.route_settings.get(position);
         let Some(limit) = settings.and_then(|settings| settings.rate_limit.as_ref()) else { return Ok(()) };
         let name = snapshot.routes.routes().get(position).map_or("", |route| &route.name);
-        let client = (&session.req_header().headers, visit.client);
+        let client = (&session.head().headers, visit.client);
         let standing = self.quotas.ask(name, limit, client, clock::now()).await;
         visit.standing = Some(standing);
         match standing.ruling {
@@ -190,7 +189,7 @@ impl Proxy {
     async fn walk(
         self: &Arc<Self>,
         snapshot: &Snapshot,
-        session: &mut ServerSession,
+        session: &mut Downstream,
         (limits, tls): (&Limits, bool),
         trace: Trace,
         visit: &mut Visit,
@@ -238,11 +237,11 @@ impl Proxy {
     fn look<'s>(
         &self,
         snapshot: &'s Snapshot,
-        session: &ServerSession,
+        session: &Downstream,
         (tls, trace): (bool, Trace),
         visit: &mut Visit,
     ) -> Result<Asked<'s>, Refusal> {
-        let head = session.req_header();
+        let head = session.head();
         head::judge_method(&head.method)?;
         let asked = head
             .headers
@@ -258,7 +257,7 @@ impl Proxy {
         let (position, route) = snapshot.routes.find(facts).ok_or(Refusal::NoRoute)?;
         visit.route = Some(position);
         visit.pool = Some(route.pool);
-        visit.client = client_address(session);
+        visit.client = session.client();
         let settings = snapshot.route_settings.get(position);
         let strip = settings.map_or("", |settings| &settings.strip_prefix);
         let path = head.uri.path().strip_prefix(strip).unwrap_or(head.uri.path());
@@ -355,8 +354,4 @@ impl Served {
 /// After these the connection's framing, or the client's patience with it, cannot be trusted.
 const fn closes(refusal: Refusal) -> bool {
     matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ClientTooSlow)
-}
-
-fn client_address(session: &ServerSession) -> Option<IpAddr> {
-    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
 }

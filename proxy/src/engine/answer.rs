@@ -3,13 +3,11 @@
 use super::attempt::{Connection, Way};
 use crate::buffers::Reservation;
 use crate::config::PoolConfig;
-use crate::headers;
 use crate::shape::{self, Media};
+use crate::wire::Head;
 use aorta_core::exchange::Failure;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use pingora::protocols::http::client::HttpSession;
-use pingora::{ErrorType, RetryType};
 
 /// AWS Lambda's limit for a synchronous answer: an envelope cannot be larger ("Lambda quotas").
 const ENVELOPE_MAX: usize = 6 * 1024 * 1024;
@@ -49,18 +47,9 @@ impl Answer {
     }
 }
 
-/// The head of an answer, as far as it travels on: without the fields that mean one connection only.
-#[derive(Debug)]
-pub struct Head {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its end-to-end fields, under the names that API Gateway took from them.
-    pub headers: HeaderMap,
-}
-
 /// Reads the answer until it is whole, or as much as is held before it must stream.
 pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<Answer, Failure> {
-    let head = read_head(&mut connection.session).await?;
+    let head = connection.wire.read_head(way.head_only).await?;
     let mut reservation = way.proxy.buffers.reservation();
     let media = Media::of(&head.headers);
     let bodiless = way.head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -71,7 +60,7 @@ pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<
     let mut held = Held::default();
     let mut limit = way.pool.config.hold_max;
     loop {
-        let chunk = connection.session.read_response_body().await.map_err(|_| Failure::Broken)?;
+        let chunk = connection.wire.read_body().await?;
         let Some(chunk) = chunk else {
             connection.release(way);
             let (held, rest) = (held.join(), None);
@@ -97,28 +86,6 @@ pub(super) async fn receive(way: Way<'_>, mut connection: Connection) -> Result<
 
 fn must_open(config: &PoolConfig, beginning: &Bytes) -> bool {
     config.unwrap_envelope && shape::may_be_envelope(beginning)
-}
-
-pub(super) async fn read_head(upstream: &mut HttpSession) -> Result<Head, Failure> {
-    loop {
-        upstream.read_response_header().await.map_err(|error| no_answer(&error))?;
-        let head = upstream.response_header().ok_or(Failure::Broken)?;
-        // Interim answers are for the hop; an upgrade was never asked for.
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Broken);
-        }
-        if !head.status.is_informational() {
-            return Ok(Head { status: head.status, headers: headers::for_client(&head.headers) });
-        }
-    }
-}
-
-/// HTTP/2 tells when a request was certainly not looked at: its stream was refused, or it lies beyond the last one
-/// that a closing connection serves (RFC 9113 sections 6.8 and 8.7). These are the errors of HTTP/2 itself that
-/// Pingora would repeat.
-fn no_answer(error: &pingora::Error) -> Failure {
-    let unseen = *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
-    if unseen { Failure::Unsent } else { Failure::Broken }
 }
 
 /// A body in pieces: one piece, the usual case, is never copied.

@@ -4,19 +4,19 @@ use super::answer::{Answer, receive};
 use super::request::{BodyLength, sign};
 use super::{Call, Open, connect, drill, unless_gone};
 use crate::clock;
+use crate::downstream::Downstream;
+use crate::headers::name;
 use crate::intake::{self, Body, Lost};
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Peer, Purpose};
+use crate::wire::{RequestHead, Wire};
 use aorta_core::exchange::{Attempt, Exchange, Failure};
 use aorta_core::fhir_safety::Safety;
 use aorta_core::tape::Question;
 use aorta_core::upstream::UpstreamKey;
 use aorta_core::verdict::Refusal;
 use bytes::Bytes;
-use http::{Method, Version};
-use pingora::http::RequestHeader;
-use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::client::HttpSession;
+use http::Method;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl<'a> Call<'a> {
 
 /// An upstream connection with the address it belongs to.
 pub(super) struct Connection {
-    pub(super) session: HttpSession,
+    pub(super) wire: Wire,
     peer: Arc<Peer>,
     fresh: bool,
     /// The request could not be sent to its end, so nothing else can be sent here.
@@ -84,29 +84,29 @@ impl From<Lost> for Ended {
 pub(super) async fn attempt(
     call: &Call<'_>,
     plan: &Attempt,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     body: &mut Body,
     open: &mut Open<'_>,
 ) -> Result<Answer, Ended> {
-    let header = header(call, plan, body).map_err(Ended::Client)?;
+    let head = head(call, plan, body).map_err(Ended::Client)?;
     if body.whole {
-        let trying = pin!(exchange(call.way(), plan, header, body.held.clone()));
+        let trying = pin!(exchange(call.way(), plan, head, body.held.clone()));
         return unless_gone_or_left(call, plan, session, open, trying).await;
     }
     let connection = connection(call.way(), plan).await.map_err(Ended::Failed)?;
-    Box::pin(streamed(call, connection, header, session, body)).await
+    Box::pin(streamed(call, connection, head, session, body)).await
 }
 
 /// Sends a body that is not held, which only one attempt can.
 async fn streamed(
     call: &Call<'_>,
     mut connection: Connection,
-    header: Box<RequestHeader>,
-    session: &mut ServerSession,
+    head: RequestHead,
+    session: &mut Downstream,
     body: &mut Body,
 ) -> Result<Answer, Ended> {
     let limit = call.pool.config.spec.timeouts.attempt;
-    let uploading = upload(&mut connection.session, header, session, body, limit);
+    let uploading = upload(&mut connection.wire, &head, session, body, limit);
     match before_the_client_gives_up(call, uploading).await {
         Ok(()) => {}
         // The body is still there, so another attempt can send it.
@@ -136,7 +136,7 @@ const fn body_is_gone(failure: Failure) -> Ended {
 pub(super) async fn exchange(
     way: Way<'_>,
     plan: &Attempt,
-    header: Box<RequestHeader>,
+    head: RequestHead,
     body: Bytes,
 ) -> Result<Answer, Failure> {
     if plan.fault.is_some()
@@ -146,7 +146,7 @@ pub(super) async fn exchange(
     }
     let mut connection = connection(way, plan).await?;
     let exchange = async {
-        match send(&mut connection.session, header, body).await {
+        match connection.wire.send(&head, body, false).await {
             Ok(()) => receive(way, connection).await,
             // What such a connection may still say, an upstream's "408" to its silence, answers no request.
             Err(Failure::Unsent) => Err(Failure::Unsent),
@@ -174,7 +174,7 @@ fn connect_by(plan: &Attempt) -> Instant {
 async fn unless_gone_or_left(
     call: &Call<'_>,
     plan: &Attempt,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     open: &mut Open<'_>,
     mut trying: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
 ) -> Result<Answer, Ended> {
@@ -182,7 +182,7 @@ async fn unless_gone_or_left(
         tokio::select! {
             biased;
             came = &mut trying => return came.map_err(Ended::Failed),
-            _ = session.read_body_or_idle(true) => return Err(Ended::ClientGone),
+            () = session.gone() => return Err(Ended::ClientGone),
             () = call.pool.ejection(plan.upstream), if plan.may_leave => {
                 if open.report(Question::Leave, Exchange::leave) {
                     return Err(Ended::Left);
@@ -220,18 +220,18 @@ async fn early_answer(way: Way<'_>, mut connection: Connection, failure: Failure
 
 /// A connection that waits for a request already.
 fn waiting(way: Way<'_>, upstream: UpstreamKey) -> Option<Connection> {
-    let (session, peer) = connect::waiting(&way.pool.upstream(upstream)?.site, way.purpose)?;
-    Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
+    let (wire, peer) = connect::waiting(&way.pool.upstream(upstream)?.site, way.purpose)?;
+    Some(Connection { wire, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
 /// Connects to whichever of the upstream's addresses stands first.
 pub(super) async fn connect(way: Way<'_>, upstream: UpstreamKey, by: Instant) -> Option<Connection> {
     let live = way.pool.upstream(upstream)?;
-    let (session, peer) = connect::connect(&way.proxy.connector, &live.site, way.purpose, by).await?;
-    Some(Connection { session, peer, fresh: way.purpose == Purpose::Once, spent: false })
+    let (wire, peer) = connect::connect(&way.proxy.connector, &live.site, way.purpose, by).await?;
+    Some(Connection { wire, peer, fresh: way.purpose == Purpose::Once, spent: false })
 }
 
-pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box<RequestHeader>, Refusal> {
+pub(super) fn head(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<RequestHead, Refusal> {
     let live = call.pool.upstream(plan.upstream).ok_or(Refusal::NoUpstream)?;
     let writes = matches!(*call.outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
     let length = match body.whole {
@@ -244,88 +244,39 @@ pub(super) fn header(call: &Call<'_>, plan: &Attempt, body: &Body) -> Result<Box
         if body.whole { Duration::ZERO } else { body.deadline.saturating_duration_since(Instant::now()) };
     let deadline = plan.request_deadline + upload;
     let deadline = call.terms.deadline.map_or(deadline, |gives_up| deadline.min(gives_up));
-    let mut header = call.outgoing.header(&live.config, length, (deadline, clock::now(), clock::unix()))?;
+    let mut head = call.outgoing.head(&live.config, length, (deadline, clock::now(), clock::unix()))?;
     if call.trace.exported {
-        let parent = call.trace.header(plan.number);
-        header.insert_header("traceparent", parent).map_err(|_| Refusal::BadRequest)?;
+        head.set(&name::TRACEPARENT, call.trace.header(plan.number));
     }
     // A pool that signs takes no body that it cannot hold; it may have begun to sign since this one came.
     if live.signer.is_some() && !body.whole {
         return Err(Refusal::BodyTooLarge);
     }
-    sign(&live, &mut header, &body.held)?;
-    Ok(header)
-}
-
-pub(super) async fn send(
-    upstream: &mut HttpSession,
-    header: Box<RequestHeader>,
-    body: Bytes,
-) -> Result<(), Failure> {
-    write_header(upstream, header, body.is_empty()).await?;
-    if !body.is_empty() {
-        upstream.write_request_body(body, true).await.map_err(|_| Failure::Broken)?;
-        upstream.finish_request_body().await.map_err(|_| Failure::Broken)?;
-    }
-    Ok(())
-}
-
-/// When this fails, nobody can carry the request out: the end of its head never left. So it is with a connection
-/// that its upstream closed just before, and HTTP/2 fails before it opens the stream.
-async fn write_header(
-    upstream: &mut HttpSession,
-    header: Box<RequestHeader>,
-    bodiless: bool,
-) -> Result<(), Failure> {
-    if let HttpSession::H2(h2) = upstream {
-        let header = for_h2(header)?;
-        return h2.write_request_header(header, bodiless).map_err(|_| Failure::Unsent);
-    }
-    upstream.write_request_header(header).await.map_err(|_| Failure::Unsent)?;
-    if bodiless { upstream.finish_request_body().await.map_err(|_| Failure::Broken) } else { Ok(()) }
-}
-
-/// HTTP/2 carries the host as `:authority` and frames by itself (RFC 9113 section 8.3.1).
-fn for_h2(mut header: Box<RequestHeader>) -> Result<Box<RequestHeader>, Failure> {
-    let host = header.remove_header(&http::header::HOST).ok_or(Failure::Unsent)?;
-    header.remove_header(&http::header::TRANSFER_ENCODING);
-    let target = header.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-    let uri = http::Uri::builder().scheme("https").authority(host.as_bytes()).path_and_query(target).build();
-    header.set_uri(uri.map_err(|_| Failure::Unsent)?);
-    header.set_version(Version::HTTP_2);
-    Ok(header)
+    sign(&live, &mut head, &body.held)?;
+    Ok(head)
 }
 
 /// Sends what was held of the body and streams the rest from the client. The upstream has `limit` to take each
 /// piece; the client has its own time.
 async fn upload(
-    upstream: &mut HttpSession,
-    header: Box<RequestHeader>,
-    session: &mut ServerSession,
+    upstream: &mut Wire,
+    head: &RequestHead,
+    session: &mut Downstream,
     body: &mut Body,
     limit: Duration,
 ) -> Result<(), Ended> {
-    within(limit, write_header(upstream, header, false)).await?;
+    within(limit, upstream.send(head, Bytes::new(), true)).await?;
     let held = std::mem::take(&mut body.held);
     let mut sent = held.len();
-    within(limit, write_piece(upstream, held)).await?;
+    within(limit, upstream.send_piece(held)).await?;
     while let Some(chunk) = intake::next(session, body.deadline).await? {
         sent += chunk.len();
         if sent > body.bytes_max {
             return Err(Ended::Client(Refusal::BodyTooLarge));
         }
-        within(limit, write_piece(upstream, chunk)).await?;
+        within(limit, upstream.send_piece(chunk)).await?;
     }
-    let end = async { upstream.finish_request_body().await.map_err(|_| Failure::Broken) };
-    within(limit, end).await
-}
-
-async fn write_piece(upstream: &mut HttpSession, piece: Bytes) -> Result<(), Failure> {
-    // An empty piece would be written as the last chunk, and end the body early.
-    if piece.is_empty() {
-        return Ok(());
-    }
-    upstream.write_request_body(piece, false).await.map_err(|_| Failure::Broken)
+    within(limit, upstream.finish()).await
 }
 
 async fn within(limit: Duration, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Ended> {
@@ -341,32 +292,6 @@ impl Connection {
         let idle = way.pool.config.spec.timeouts.idle;
         let (line, idle) =
             if self.fresh { (&self.peer.fresh, idle.min(JUST_USED)) } else { (&self.peer.shared, idle) };
-        line.release(&way.proxy.connector, self.session, idle);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pingora::protocols::http::v1::client::HttpSession as Http1;
-    use std::io::{Error, ErrorKind};
-    use tokio_test::io::{Builder, Mock};
-
-    async fn sent_over(connection: Mock) -> Result<(), Failure> {
-        let mut session = HttpSession::H1(Http1::new(Box::new(connection)));
-        let mut header = RequestHeader::build(Method::POST, b"/Patient", None).unwrap();
-        header.insert_header("content-length", "2").unwrap();
-        send(&mut session, Box::new(header), Bytes::from_static(b"{}")).await
-    }
-
-    #[tokio::test]
-    async fn a_request_whose_head_could_not_leave_was_not_sent_and_one_whose_head_did_may_have_been() {
-        for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
-            let closed = Builder::new().write_error(Error::from(kind)).build();
-            assert_eq!(sent_over(closed).await, Err(Failure::Unsent), "{kind}");
-            let head = b"POST /Patient HTTP/1.1\r\ncontent-length: 2\r\n\r\n";
-            let later = Builder::new().write(head).write_error(Error::from(kind)).build();
-            assert_eq!(sent_over(later).await, Err(Failure::Broken), "{kind}");
-        }
+        line.release(&way.proxy.connector, self.wire, idle);
     }
 }

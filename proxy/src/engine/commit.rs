@@ -5,15 +5,15 @@ use super::answer::Answer;
 use super::attempt::Connection;
 use super::outlet::Outlet;
 use crate::config::Reveal;
+use crate::downstream::Downstream;
 use crate::headers::{self, name};
 use crate::quota::Standing;
 use crate::record::Visit;
 use crate::shape::{self, Media};
+use crate::wire::Head;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ pub(super) enum Delivery {
 /// Sends the answer: what is held, then what still comes.
 pub(super) async fn deliver(
     call: &Call<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     mut answer: Answer,
     facts: &AnswerFacts,
     visit: &mut Visit,
@@ -36,7 +36,7 @@ pub(super) async fn deliver(
         open_envelope(&mut answer);
     }
     let served_by = call.pool.upstream(visit.upstream);
-    let mut outlet = Outlet::open(call, &session.req_header().headers, served_by.as_deref(), &mut answer);
+    let mut outlet = Outlet::open(call, &session.head().headers, served_by.as_deref(), &mut answer);
     let Some(head) = head(call, session, &mut answer, &outlet, visit) else { return Delivery::UpstreamBroke };
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
@@ -44,12 +44,8 @@ pub(super) async fn deliver(
     let held = if answer.is_bodiless() { Bytes::new() } else { std::mem::take(&mut answer.held) };
     // What was held has served: a slow client must not keep others' buffers.
     drop(answer);
-    let write = async {
-        session.write_response_header(head).await?;
-        visit.sent += held.len();
-        session.write_response_body(held, rest.is_none()).await
-    };
-    if !matches!(timeout(pause_max, write).await, Ok(Ok(()))) {
+    visit.sent += held.len();
+    if !matches!(timeout(pause_max, session.send(head, held, rest.is_none())).await, Ok(Ok(()))) {
         return Delivery::ClientGone;
     }
     match rest {
@@ -61,7 +57,7 @@ pub(super) async fn deliver(
 /// Passes the rest on piece by piece. A break is passed on as a break: the client sees that bytes are missing.
 async fn stream(
     call: &Call<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     mut connection: Box<Connection>,
     outlet: &mut Outlet<'_>,
     visit: &mut Visit,
@@ -72,8 +68,8 @@ async fn stream(
     loop {
         let next = tokio::select! {
             biased;
-            next = timeout(pause_max, connection.session.read_response_body()) => next,
-            _ = session.read_body_or_idle(true), if request_is_read => return Delivery::ClientGone,
+            next = timeout(pause_max, connection.wire.read_body()) => next,
+            () = session.gone(), if request_is_read => return Delivery::ClientGone,
         };
         let Ok(Ok(chunk)) = next else { return Delivery::UpstreamBroke };
         let Some(chunk) = chunk else { break };
@@ -83,14 +79,14 @@ async fn stream(
             continue;
         }
         visit.sent += chunk.len();
-        if !matches!(timeout(pause_max, session.write_response_body(chunk, false)).await, Ok(Ok(()))) {
+        if !matches!(timeout(pause_max, session.send_piece(chunk, false)).await, Ok(Ok(()))) {
             return Delivery::ClientGone;
         }
     }
     connection.release(call.way());
     let Some(end) = outlet.end() else { return Delivery::UpstreamBroke };
     visit.sent += end.len();
-    match timeout(pause_max, session.write_response_body(end, true)).await {
+    match timeout(pause_max, session.send_piece(end, true)).await {
         Ok(Ok(())) => Delivery::Done,
         _ => Delivery::ClientGone,
     }
@@ -117,29 +113,25 @@ pub(super) fn open_envelope(answer: &mut Answer) {
 /// The head as the client sees it.
 fn head(
     call: &Call<'_>,
-    session: &ServerSession,
+    session: &Downstream,
     answer: &mut Answer,
     outlet: &Outlet<'_>,
     visit: &Visit,
-) -> Option<Box<ResponseHeader>> {
+) -> Option<Head> {
     let mut fields = std::mem::take(&mut answer.head.headers);
     outlet.amend(&mut fields);
     frame(&mut fields, session, answer);
     mark(&mut fields, call, visit)?;
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = answer.head.status;
-    parts.headers = fields;
-    Some(Box::new(ResponseHeader::from(parts)))
+    Some(Head { status: answer.head.status, headers: fields })
 }
 
-fn frame(fields: &mut HeaderMap, session: &ServerSession, answer: &Answer) {
+fn frame(fields: &mut HeaderMap, session: &Downstream, answer: &Answer) {
     if answer.is_bodiless() {
         return;
     }
     if answer.is_whole() {
         fields.insert(header::CONTENT_LENGTH, headers::number(answer.held.len() as u64));
-    } else if !fields.contains_key(header::CONTENT_LENGTH) && session.req_header().version == Version::HTTP_11
-    {
+    } else if !fields.contains_key(header::CONTENT_LENGTH) && session.head().version == Version::HTTP_11 {
         fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }

@@ -34,11 +34,11 @@ pub(super) async fn confirm(call: &Call<'_>, plan: &Attempt, sent: &Bytes) -> Op
 
 async fn read_back(call: &Call<'_>, upstream: UpstreamKey, pool: &LivePool) -> Option<Answer> {
     let live = pool.upstream(upstream)?;
-    let mut header = call.outgoing.read_back().own_header(&live.config).ok()?;
-    sign(&live, &mut header, &[]).ok()?;
+    let mut head = call.outgoing.read_back().own_head(&live.config).ok()?;
+    sign(&live, &mut head, &[]).ok()?;
     let by = clock::instant(clock::now() + call.pool.config.spec.timeouts.connect);
     let mut connection = attempt::connect(call.way(), upstream, by).await?;
-    attempt::send(&mut connection.session, header, Bytes::new()).await.ok()?;
+    connection.wire.send(&head, Bytes::new(), false).await.ok()?;
     answer::receive(call.way(), connection).await.ok()
 }
 

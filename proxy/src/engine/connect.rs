@@ -4,9 +4,9 @@
 
 use crate::clock;
 use crate::snapshot::{Peer, Purpose, Site, Turn};
+use crate::wire::Wire;
 use aorta_core::time::Timestamp;
 use pingora::connectors::http::Connector;
-use pingora::protocols::http::client::HttpSession;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// A connection that waits for a request already: at the address whose turn it is, or else at another.
-pub(super) fn waiting(upstream: &Site, purpose: Purpose) -> Option<(HttpSession, Arc<Peer>)> {
+pub(super) fn waiting(upstream: &Site, purpose: Purpose) -> Option<(Wire, Arc<Peer>)> {
     let of = |peer: Arc<Peer>| Some((peer.line(purpose).waiting()?, peer));
     match upstream.only_peer() {
         Some(only) => of(only),
@@ -33,16 +33,16 @@ pub(super) async fn connect(
     upstream: &Site,
     purpose: Purpose,
     by: Instant,
-) -> Option<(HttpSession, Arc<Peer>)> {
+) -> Option<(Wire, Arc<Peer>)> {
     let turn = if purpose == Purpose::Own { Turn::Next } else { Turn::Same };
     let tries = upstream.peers(turn, clock::now()).into_iter().map(|peer| async move {
         let mut trying = Trying { peer: Arc::clone(&peer), since: Some(clock::now()) };
-        let session = peer.line(purpose).open(connector).await;
+        let wire = peer.line(purpose).open(connector).await;
         trying.since = None;
-        if session.is_none() {
+        if wire.is_none() {
             peer.failed(clock::now());
         }
-        session.map(|session| (session, peer))
+        wire.map(|wire| (wire, peer))
     });
     timeout_at(by, first(tries, NEXT_AFTER)).await.ok().flatten()
 }

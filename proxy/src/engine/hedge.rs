@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::attempt::{self, Way};
 use super::{Call, Open, Unanswered, Won, facts};
 use crate::clock;
+use crate::downstream::Downstream;
 use crate::intake::Body;
 use crate::record::Visit;
 use crate::service::Proxy;
@@ -13,7 +14,6 @@ use aorta_core::exchange::{Attempt, Came, Exchange, Failure, Straggler};
 use aorta_core::tape::Question;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Verdict;
-use pingora::protocols::http::ServerSession;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ enum Woken {
 pub(super) async fn race(
     call: &Call<'_>,
     open: &mut Open<'_>,
-    session: &mut ServerSession,
+    session: &mut Downstream,
     body: &Body,
     first: Attempt,
     visit: &mut Visit,
@@ -50,7 +50,7 @@ pub(super) async fn race(
         let came = tokio::select! {
             biased;
             came = next(&mut lanes) => Ok(came),
-            _ = session.read_body_or_idle(true) => return Err(Unanswered::ClientGone),
+            () = session.gone() => return Err(Unanswered::ClientGone),
             () = late(hedge_at.filter(|_| alone.is_some())) => Err(Woken::Late),
             () = ejected(call.pool, alone) => Err(Woken::Ejected),
         };
@@ -82,12 +82,12 @@ pub(super) async fn race(
 }
 
 fn lane(call: &Call<'_>, plan: Attempt, body: &Body) -> Result<Lane, Unanswered> {
-    let header = attempt::header(call, &plan, body).map_err(Unanswered::Refused)?;
+    let head = attempt::head(call, &plan, body).map_err(Unanswered::Refused)?;
     let (proxy, pool, body) = (Arc::clone(call.proxy), Arc::clone(call.pool), body.held.clone());
     let Way { purpose, head_only, .. } = call.way();
     let trying = async move {
         let way = Way { proxy: &proxy, pool: &pool, purpose, head_only };
-        attempt::exchange(way, &plan, header, body).await
+        attempt::exchange(way, &plan, head, body).await
     };
     Ok(Lane { plan, trying: Box::pin(trying) })
 }

@@ -1,7 +1,6 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
-use super::answer::{Head, Held, read_head};
-use super::attempt::send;
+use super::answer::Held;
 use super::connect::connect;
 use super::request::{Outgoing, sign};
 use crate::buffers::Reservation;
@@ -9,6 +8,7 @@ use crate::clock;
 use crate::config::Check;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Purpose};
+use crate::wire::Head;
 use aorta_core::upstream::UpstreamKey;
 use bytes::Bytes;
 
@@ -34,13 +34,13 @@ pub async fn own_request(
     let live = pool.upstream(upstream)?;
     let by = clock::instant(clock::now() + pool.config.spec.timeouts.connect);
     let (mut connection, _) = connect(&proxy.connector, &live.site, Purpose::Own, by).await?;
-    let mut header = Outgoing::own(&check.path).ok()?.own_header(&live.config).ok()?;
-    sign(&live, &mut header, &[]).ok()?;
-    send(&mut connection, header, Bytes::new()).await.ok()?;
-    let head = read_head(&mut connection).await.ok()?;
+    let mut head = Outgoing::own(&check.path).ok()?.own_head(&live.config).ok()?;
+    sign(&live, &mut head, &[]).ok()?;
+    connection.send(&head, Bytes::new(), false).await.ok()?;
+    let head = connection.read_head(false).await.ok()?;
     let (mut body, mut whole) = (Held::default(), true);
     let mut reservation = proxy.buffers.reservation();
-    while whole && let Some(chunk) = connection.read_response_body().await.ok()? {
+    while whole && let Some(chunk) = connection.read_body().await.ok()? {
         whole = reservation.grow(chunk.len()) && body.bytes + chunk.len() <= body_max;
         body.push(chunk);
     }

@@ -6,14 +6,15 @@ use crate::path;
 use crate::sign;
 use crate::snapshot::LiveUpstream;
 use crate::trace::Trace;
+use crate::wire::RequestHead;
 use aorta_core::classify::Dialect;
 use aorta_core::fhir_safety::Errand;
 use aorta_core::pool::PoolSpec;
 use aorta_core::time::Timestamp;
 use aorta_core::verdict::Refusal;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use pingora::http::RequestHeader;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, header};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub struct Origin<'a> {
 impl Outgoing {
     /// Takes over what may travel on, and adds what Aorta says; [`Self::fit`] judges it.
     #[must_use]
-    pub fn new(came: &RequestHeader, strip: &str, origin: &Origin<'_>) -> Self {
+    pub fn new(came: &Parts, strip: &str, origin: &Origin<'_>) -> Self {
         let path = came.uri.path();
         let query = origin.query;
         let mut fields: Vec<_> = headers::for_upstream(&came.headers)
@@ -207,62 +208,44 @@ impl Outgoing {
         &self.method
     }
 
-    /// The header of one attempt: this upstream's host, base path and fields, and the time that is left.
+    /// The head of one attempt: this upstream's host, base path and fields, and the time that is left.
     ///
     /// # Errors
     /// When the target does not fit below this upstream's base path.
-    pub fn header(
+    pub fn head(
         &self,
         upstream: &UpstreamConfig,
         length: BodyLength,
         deadline: (Timestamp, Timestamp, Duration),
-    ) -> Result<Box<RequestHeader>, Refusal> {
-        let mut fields = self.fields_for(upstream);
-        fields.append(&name::X_REQUEST_DEADLINE, unix_millis(deadline));
+    ) -> Result<RequestHead, Refusal> {
+        let mut head = self.own_head(upstream)?;
+        head.fields.push((name::X_REQUEST_DEADLINE.clone(), unix_millis(deadline)));
         match length {
             BodyLength::None => {}
-            BodyLength::Known(bytes) => {
-                drop(fields.insert(header::CONTENT_LENGTH, headers::number(bytes as u64)))
-            }
+            BodyLength::Known(bytes) => head.set(&header::CONTENT_LENGTH, headers::number(bytes as u64)),
             BodyLength::Unknown => {
-                fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                head.set(&header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        self.with_fields(upstream, fields)
+        Ok(head)
     }
 
-    /// The header without what belongs to one attempt only.
+    /// The head without what belongs to one attempt only.
     ///
     /// # Errors
     /// When the target does not fit below this upstream's base path.
-    pub fn own_header(&self, upstream: &UpstreamConfig) -> Result<Box<RequestHeader>, Refusal> {
-        self.with_fields(upstream, self.fields_for(upstream))
-    }
-
-    fn fields_for(&self, upstream: &UpstreamConfig) -> HeaderMap {
-        let mut fields = HeaderMap::with_capacity(self.fields.len() + upstream.headers.len() + 3);
-        fields.append(header::HOST, upstream.authority.clone());
-        for (name, value) in &self.fields {
-            if !upstream.headers.iter().any(|(own, _)| own == name) {
-                fields.append(name.clone(), value.clone());
-            }
-        }
-        fields.extend(upstream.headers.iter().cloned());
-        fields
-    }
-
-    // Made from parts: Pingora's own builder copies every name once more.
-    fn with_fields(
-        &self,
-        upstream: &UpstreamConfig,
-        fields: HeaderMap,
-    ) -> Result<Box<RequestHeader>, Refusal> {
+    pub fn own_head(&self, upstream: &UpstreamConfig) -> Result<RequestHead, Refusal> {
         let target = path::below(&upstream.base_path, &self.target)?;
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = self.method.clone();
-        parts.uri = target.try_into().map_err(|_| Refusal::BadPath)?;
-        parts.headers = fields;
-        Ok(Box::new(RequestHeader::from(parts)))
+        // Judged and encoded it is when it comes here; what would end the line early must not leave in any case.
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Refusal::BadPath);
+        }
+        let mut fields = Vec::with_capacity(self.fields.len() + upstream.headers.len() + 3);
+        fields.push((header::HOST, upstream.authority.clone()));
+        let is_own = |name| upstream.headers.iter().any(|(own, _)| own == name);
+        fields.extend(self.fields.iter().filter(|(name, _)| !is_own(name)).cloned());
+        fields.extend(upstream.headers.iter().cloned());
+        Ok(RequestHead { method: self.method.clone(), target, fields })
     }
 }
 
@@ -270,18 +253,16 @@ impl Outgoing {
 ///
 /// # Errors
 /// When the request cannot be signed.
-pub(super) fn sign(upstream: &LiveUpstream, request: &mut RequestHeader, body: &[u8]) -> Result<(), Refusal> {
+pub(super) fn sign(upstream: &LiveUpstream, request: &mut RequestHead, body: &[u8]) -> Result<(), Refusal> {
     let Some(signer) = &upstream.signer else { return Ok(()) };
-    if let Some(uri) = sign::plain_spaces(&request.uri) {
-        request.set_uri(uri);
+    let mut parts = request.parts().ok_or(Refusal::BadRequest)?;
+    if let Some(uri) = sign::plain_spaces(&parts.uri) {
+        request.target = uri.to_string();
+        parts.uri = uri;
     }
-    let fields = signer.sign(request, body)?;
-    for name in sign::SIGNATURE_HEADERS {
-        request.remove_header(name);
-    }
-    for (name, value) in fields {
-        request.insert_header(name, value).map_err(|_| Refusal::BadRequest)?;
-    }
+    let fields = signer.sign(&parts, body)?;
+    request.fields.retain(|(field, _)| sign::SIGNATURE_HEADERS.iter().all(|name| field != name));
+    fields.into_iter().for_each(|(name, value)| request.set(&name, value));
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! Sends a refusal, so that it arrives.
 
 use super::{Words, words};
+use crate::downstream::Downstream;
+use crate::headers::{self, name};
 use crate::quota::Standing;
 use crate::record::Visit;
+use crate::wire::Head;
 use aorta_core::verdict::Refusal;
-use http::{Version, header};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -30,7 +32,7 @@ pub enum Closing {
 
 /// Writes an answer of Aorta's own; false when the client did not take it.
 pub async fn send(
-    session: &mut ServerSession,
+    session: &mut Downstream,
     refusal: Refusal,
     fhir: bool,
     closing: Closing,
@@ -39,46 +41,43 @@ pub async fn send(
     visit.status = refusal.status();
     let said = words(refusal, fhir, visit.request_id.to_str().unwrap_or_default());
     if closing != Closing::No {
-        session.set_keepalive(None);
+        session.close_after();
     }
-    let Ok(head) = refusal_head(refusal, &said, visit) else { return false };
+    let Some(head) = refusal_head(refusal, &said, visit) else { return false };
     visit.sent = said.body.len();
-    let body = if visit.method == http::Method::HEAD { String::new() } else { said.body };
-    let write = async {
-        session.write_response_header(Box::new(head)).await.is_ok()
-            && session.write_response_body(body.into(), true).await.is_ok()
-    };
-    let written = timeout(WRITE_MAX, write).await.unwrap_or(false);
+    let body = if visit.method == http::Method::HEAD { Bytes::new() } else { said.body.into() };
+    let written = matches!(timeout(WRITE_MAX, session.send(head, body, true)).await, Ok(Ok(())));
     if closing == Closing::Lingering && written {
         linger(session).await;
     }
     written
 }
 
-fn refusal_head(refusal: Refusal, words: &Words, visit: &Visit) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(refusal.status(), Some(9))?;
-    head.set_version(Version::HTTP_11);
-    head.insert_header(header::CONTENT_TYPE, words.media_type)?;
-    head.insert_header(header::CONTENT_LENGTH, words.body.len())?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    head.insert_header("x-request-id", visit.request_id.clone())?;
-    head.insert_header("x-aorta-attempts", visit.attempts)?;
+fn refusal_head(refusal: Refusal, words: &Words, visit: &Visit) -> Option<Head> {
+    let status = StatusCode::from_u16(refusal.status()).ok()?;
+    let mut fields = HeaderMap::with_capacity(12);
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(words.media_type));
+    fields.insert(header::CONTENT_LENGTH, headers::number(words.body.len() as u64));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(&name::X_REQUEST_ID, visit.request_id.clone());
+    fields.insert(&name::X_AORTA_ATTEMPTS, headers::number(visit.attempts as u64));
     for (name, value) in visit.standing.iter().flat_map(Standing::fields) {
-        head.insert_header(name, value)?;
+        fields.insert(name, value);
     }
-    if refusal.status() == 503 {
-        head.insert_header(header::RETRY_AFTER, "1")?;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        fields.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if refusal == Refusal::MethodNotAllowed {
-        head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        fields.insert(header::ALLOW, methods);
     }
-    Ok(head)
+    Some(Head { status, headers: fields })
 }
 
-async fn linger(session: &mut ServerSession) {
+async fn linger(session: &mut Downstream) {
     let drain = async {
         let mut read = 0;
-        while let Ok(Some(chunk)) = session.read_request_body().await {
+        while let Ok(Some(chunk)) = session.read_body().await {
             read += chunk.len();
             if read > LINGER_BYTES {
                 return;
