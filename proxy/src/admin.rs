@@ -5,6 +5,7 @@
 //! `localhost`, and a request that names an Origin is refused.
 
 mod answer;
+mod config;
 mod pools;
 mod probes;
 mod rights;
@@ -15,6 +16,7 @@ use crate::audit::Order;
 use crate::config::access::Right;
 use crate::handover::Program;
 use crate::log_level::LogLevel;
+use crate::reload::Reloads;
 use crate::service::Proxy;
 use answer::Answer;
 use async_trait::async_trait;
@@ -30,10 +32,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Every route; `*` stands for one word of the path.
-static ROUTES: [Route; 10] = [
+static ROUTES: [Route; 12] = [
     get("/livez", None, Ask::Live),
     get("/readyz", None, Ask::Ready),
     get("/metrics", None, Ask::Metrics),
+    get("/api/config", READ, Ask::Config),
+    post("/api/reload", WRITE, Ask::Reload),
     get("/api/pools", READ, Ask::Pools),
     get("/api/explain/pools/*", READ, Ask::Explain),
     get("/api/explain/pools/*/upstreams/*", READ, Ask::Explain),
@@ -49,6 +53,8 @@ enum Ask {
     Live,
     Ready,
     Metrics,
+    Config,
+    Reload,
     Pools,
     Explain,
     Log,
@@ -114,6 +120,7 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// The admin application.
 pub struct Admin {
     proxy: Arc<Proxy>,
+    reloads: Arc<Reloads>,
     level: LogLevel,
     program: Program,
     /// Somebody upgrades already.
@@ -123,8 +130,8 @@ pub struct Admin {
 impl Admin {
     /// Over this proxy's state.
     #[must_use]
-    pub const fn new(proxy: Arc<Proxy>, level: LogLevel, program: Program) -> Self {
-        Self { proxy, level, program, upgrading: AtomicBool::new(false) }
+    pub const fn new(proxy: Arc<Proxy>, reloads: Arc<Reloads>, level: LogLevel, program: Program) -> Self {
+        Self { proxy, reloads, level, program, upgrading: AtomicBool::new(false) }
     }
 
     async fn answer(&self, ask: Ask, call: &Call<'_>) -> Answer {
@@ -132,6 +139,8 @@ impl Admin {
             Ask::Live => answer::text(StatusCode::OK, "alive\n"),
             Ask::Ready => probes::ready(&self.proxy),
             Ask::Metrics => probes::metrics(&self.proxy),
+            Ask::Config => self.config(),
+            Ask::Reload => self.reload().await,
             Ask::Pools => pools::show(&self.proxy),
             Ask::Explain => pools::explain(&self.proxy, call.path),
             Ask::Log => settings::log(&self.level),

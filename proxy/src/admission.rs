@@ -11,14 +11,21 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub struct Places {
     state: Mutex<State>,
-    queue_timeout: Duration,
 }
 
 #[derive(Debug)]
 struct State {
     admission: Admission,
+    queue_timeout: Duration,
     /// How those who wait are called; one that is dropped without a call was displaced.
     calls: HashMap<Ticket, oneshot::Sender<()>>,
+}
+
+impl State {
+    /// Tells one that waits that it has a place; false when it is gone.
+    fn call(&mut self, next: &Ticket) -> bool {
+        self.calls.remove(next).is_some_and(|call| call.send(()).is_ok())
+    }
 }
 
 /// A place that is taken; dropping it gives it to whoever is next.
@@ -29,8 +36,22 @@ impl Places {
     /// All places are free.
     #[must_use]
     pub fn new(spec: Concurrency) -> Self {
-        let state = State { admission: Admission::new(spec), calls: HashMap::new() };
-        Self { state: Mutex::new(state), queue_timeout: spec.queue_timeout }
+        let (admission, queue_timeout) = (Admission::new(spec), spec.queue_timeout);
+        Self { state: Mutex::new(State { admission, queue_timeout, calls: HashMap::new() }) }
+    }
+
+    /// Other bounds from now on; who has a place keeps it, and who waits waits as long as it was told.
+    pub fn reconfigure(&self, spec: Concurrency) {
+        let mut state = self.lock();
+        state.queue_timeout = spec.queue_timeout;
+        let let_in = state.admission.reconfigure(spec);
+        let mut lost = 0;
+        for next in &let_in {
+            lost += usize::from(!state.call(next));
+        }
+        drop(state);
+        // One that cannot be called is gone, and leaves in its turn.
+        (0..lost).for_each(|_| self.leave());
     }
 
     /// Requests under way, and requests that wait.
@@ -50,7 +71,7 @@ impl Places {
             Ok(None) => return Ok(Place(self)),
             Err(shed) => return Err(shed),
         };
-        let in_time = timeout(self.queue_timeout, &mut waiting.called).await;
+        let in_time = timeout(waiting.patience, &mut waiting.called).await;
         match in_time {
             Ok(Ok(())) => Ok(waiting.called()),
             Ok(Err(_)) => Err(Shed::Displaced),
@@ -71,7 +92,8 @@ impl Places {
                 drop(displaced.and_then(|displaced| state.calls.remove(&displaced)));
                 let (call, called) = oneshot::channel();
                 state.calls.insert(ticket, call);
-                Ok(Some(Waiting { places: self, ticket, called, over: false }))
+                let patience = state.queue_timeout;
+                Ok(Some(Waiting { places: self, ticket, called, patience, over: false }))
             }
         }
     }
@@ -80,7 +102,7 @@ impl Places {
         let mut state = self.lock();
         while let Some(next) = state.admission.leave() {
             // One that cannot be called is gone, and leaves in its turn.
-            if state.calls.remove(&next).is_some_and(|call| call.send(()).is_ok()) {
+            if state.call(&next) {
                 return;
             }
         }
@@ -102,6 +124,7 @@ struct Waiting<'p> {
     places: &'p Places,
     ticket: Ticket,
     called: oneshot::Receiver<()>,
+    patience: Duration,
     over: bool,
 }
 

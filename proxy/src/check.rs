@@ -8,18 +8,20 @@ use crate::engine::{self, OwnAnswer};
 use crate::service::Proxy;
 use crate::shape::{self, Media, Opened};
 use crate::snapshot::LivePool;
-use crate::translate;
+use crate::{clock, translate};
 use aorta_core::check::{ActiveHealth, CheckResult};
 use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect};
 use aorta_core::drill::Fault;
 use aorta_core::tape::Question;
+use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Checks an upstream in the background and tells its pool.
 pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: UpstreamKey) {
@@ -33,25 +35,49 @@ pub fn verify(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, upstream: UpstreamKey) {
     });
 }
 
-/// Checks every upstream whose pool wants that, for as long as this future lives.
+/// An upstream of a pool that is followed, whatever its configuration.
+type Followed = (u64, UpstreamKey);
+
+/// Checks every upstream whose pool wants that, of each generation, for as long as this future lives.
 pub async fn keep_checking(proxy: &Arc<Proxy>) {
-    let snapshot = proxy.snapshot.load_full();
-    let mut tasks = JoinSet::new();
-    for pool in &snapshot.pools {
-        let Some(policy) = pool.config.spec.active_health else { continue };
-        for upstream in pool.upstreams.iter() {
-            tasks.spawn(follow(Arc::clone(proxy), Arc::clone(pool), upstream.key, policy));
+    let mut generations = proxy.generations.subscribe();
+    let (mut tasks, mut followed) = (JoinSet::new(), BTreeSet::new());
+    loop {
+        for pool in &proxy.snapshot.load().pools {
+            let keys = pool.upstreams.iter().map(|upstream| upstream.key);
+            for key in keys.filter(|_| pool.config.spec.active_health.is_some()) {
+                if followed.insert((pool.state.number, key)) {
+                    tasks.spawn(follow(Arc::clone(proxy), (pool.state.number, key)));
+                }
+            }
+        }
+        tokio::select! {
+            Some(ended) = tasks.join_next() => {
+                followed.retain(|followed| !ended.as_ref().is_ok_and(|ended| ended == followed));
+            }
+            changed = generations.changed() => if changed.is_err() { return },
         }
     }
-    while tasks.join_next().await.is_some() {}
 }
 
-/// Checks one upstream again and again; the next check waits for the end of the last one.
-async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: UpstreamKey, policy: ActiveHealth) {
+/// Checks one upstream again and again, for as long as it is configured and its pool wants that; the next check waits
+/// for the end of the last one.
+async fn follow(proxy: Arc<Proxy>, followed: Followed) -> Followed {
     let mut rng = Rng::with_seed(proxy.next_id());
-    sleep(policy.interval.mul_f64(rng.f64())).await;
-    loop {
-        let pause = sleep(policy.pause(&mut rng));
+    let mut generations = proxy.generations.subscribe();
+    let mut due = None;
+    while let Some((pool, policy)) = wants_checks(&proxy, followed) {
+        // A shorter interval counts from now on.
+        let at_latest = clock::now() + policy.pause(&mut rng);
+        let first = clock::now() + policy.interval.mul_f64(rng.f64());
+        let next: Timestamp = due.map_or(first, |due: Timestamp| due.min(at_latest));
+        due = Some(next);
+        tokio::select! {
+            () = sleep_until(clock::instant(next)) => {}
+            changed = generations.changed() => if changed.is_ok() { continue } else { break },
+        }
+        due = Some(clock::now() + policy.pause(&mut rng));
+        let upstream = followed.1;
         let (out, _) =
             pool.decide((0, Question::BeginCheck(upstream)), |core, _, _| core.begin_check(upstream));
         if let Some(out) = out {
@@ -63,8 +89,16 @@ async fn follow(proxy: Arc<Proxy>, pool: Arc<LivePool>, upstream: UpstreamKey, p
                 pool.decide((0, checked), |core, now, rng| core.checked(out, result, now, rng));
             proxy.tell(&pool, &events);
         }
-        pause.await;
     }
+    followed
+}
+
+/// The pool as it is configured now, if it still has this upstream and checks.
+fn wants_checks(proxy: &Proxy, (number, key): Followed) -> Option<(Arc<LivePool>, ActiveHealth)> {
+    let snapshot = proxy.snapshot.load();
+    let pool = snapshot.pools.iter().find(|pool| pool.state.number == number)?;
+    let policy = pool.config.spec.active_health?;
+    pool.upstreams.iter().any(|upstream| upstream.key == key).then(|| (Arc::clone(pool), policy))
 }
 
 /// The same where a drill makes a fault: what is refused, or answered by the drill, failed.

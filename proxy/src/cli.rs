@@ -2,9 +2,11 @@
 
 use crate::admin_client::Door;
 use crate::audit::verify::{self, Verdict};
+use crate::config::Summary;
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
+use crate::reload::{self, Reloads};
 use crate::simulate::{NoRun, Run};
 use crate::{admin_client, config, server, simulate};
 use anyhow::Context as _;
@@ -46,11 +48,21 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Let the running proxy read its configuration anew, without losing a request; exit 0, 78 if the file is wrong, or
+    /// 1 if the proxy did not take it: then nothing has changed.
+    Reload {
+        /// Its configuration, which says where it listens.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Read a configuration and report every problem; exit 0, or 78.
     Check {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Say what a reload would change in the proxy whose admin port is here, such as http://127.0.0.1:9901.
+        #[arg(long, value_name = "ADMIN_URL")]
+        diff: Option<String>,
     },
     /// Print the JSON Schema of the configuration.
     Schema {
@@ -127,8 +139,9 @@ enum AuditCommand {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { config, take_over, tape } => serve(&config, take_over, tape.as_deref()),
-        Command::Upgrade { config } => upgrade(&config),
-        Command::Check { config } => check(&config),
+        Command::Upgrade { config } => order(&config, "/api/upgrade"),
+        Command::Reload { config } => order(&config, "/api/reload"),
+        Command::Check { config, diff } => check(&config, diff.as_deref()),
         Command::Explain { config, pool, upstream, request, json } => {
             explain(&config, pool, upstream, request, json)
         }
@@ -150,16 +163,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(path: &Path, take_over: bool, tape: Option<&Path>) -> anyhow::Result<ExitCode> {
-    match config::load(path) {
+    let (loaded, files) = config::load_noting(path);
+    match loaded {
         Err(problems) => {
             writeln!(std::io::stderr().lock(), "{problems}")?;
             Ok(ExitCode::from(EX_CONFIG))
         }
         Ok(config) => {
             let level = LogLevel::start(config.log.level)?;
+            let reloads = Reloads::new(path, files, &config, level.clone());
             let inherited = if take_over { Inherited::receive() } else { Ok(Inherited::default()) };
             let inherited = inherited.context("nothing is handed over")?;
-            server::run(config, level, Program::new(path)?, inherited, tape)?;
+            server::run((config, reloads), level, Program::new(path)?, inherited, tape)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -179,7 +194,8 @@ fn verify(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn upgrade(path: &Path) -> anyhow::Result<ExitCode> {
+/// Has the running proxy do something, and says what came of it.
+fn order(path: &Path, order: &str) -> anyhow::Result<ExitCode> {
     let config = match config::load(path) {
         Ok(config) => config,
         Err(problems) => {
@@ -187,7 +203,7 @@ fn upgrade(path: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EX_CONFIG));
         }
     };
-    let said = admin_client::post(&Door::of(&config), "/api/upgrade", "");
+    let said = admin_client::post(&Door::of(&config), order, "");
     let said = said.with_context(|| format!("no proxy answers at {}", config.admin))?;
     if said.status != 200 {
         write!(std::io::stderr().lock(), "{}", said.body)?;
@@ -263,15 +279,26 @@ fn tell(run: &Run, svg: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode
     Ok(if run.is_as_expected() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    match config::check(path) {
-        Ok(summary) => {
-            writeln!(std::io::stdout().lock(), "{summary}")?;
-            Ok(ExitCode::SUCCESS)
-        }
+fn check(path: &Path, diff: Option<&str>) -> anyhow::Result<ExitCode> {
+    let config = match config::load(path) {
+        Ok(config) => config,
         Err(problems) => {
             writeln!(std::io::stderr().lock(), "{problems}")?;
-            Ok(ExitCode::from(EX_CONFIG))
+            return Ok(ExitCode::from(EX_CONFIG));
         }
-    }
+    };
+    writeln!(std::io::stdout().lock(), "{}", Summary::from(&config))?;
+    let Some(url) = diff else { return Ok(ExitCode::SUCCESS) };
+    let bare = url.trim_start_matches("http://").trim_end_matches('/');
+    let address = bare.parse().with_context(|| format!("{url} is not such as http://127.0.0.1:9901"))?;
+    let door = Door { address, ..Door::of(&config) };
+    let ask = |what: &str| -> anyhow::Result<serde_json::Value> {
+        let said = admin_client::get(&door, what).with_context(|| format!("no proxy answers at {url}"))?;
+        anyhow::ensure!(said.status == 200, "{}", said.body.trim_end());
+        Ok(serde_json::from_str(&said.body)?)
+    };
+    let preview = reload::preview(&config, &ask("/api/config")?, &ask("/api/pools")?);
+    let preview = preview.context("that proxy does not say what it runs with")?;
+    write!(std::io::stdout().lock(), "{preview}")?;
+    Ok(ExitCode::SUCCESS)
 }

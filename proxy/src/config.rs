@@ -21,27 +21,30 @@ mod resolve;
 mod scenario;
 mod schema;
 mod secrets;
+mod settings;
 mod sigv4;
 mod units;
 
 pub use audit::{Audit, Audited};
-pub use load::{Summary, check, load, load_scenario, parse};
+pub use load::{Summary, check, load, load_noting, load_scenario, parse};
+pub use outside::Files;
 pub use problem::{At, Problem, Problems};
 pub use quota::{ClientKey, QuotaStore, RateLimit};
 pub use renewable::Renewable;
 pub use scenario::{Expect, Scenario};
 pub use schema::{scenario_schema, schema};
+pub use settings::{Difference, Settings};
 pub use sigv4::HEADERS as SIGNATURE_HEADERS;
 pub use sigv4::Sigv4;
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;
 use http::{HeaderName, HeaderValue};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +75,10 @@ pub struct Config {
     pub route_settings: Vec<RouteSettings>,
     /// Whom it asks.
     pub pools: Vec<PoolConfig>,
+    /// How often its files are looked at for a change; zero is never.
+    pub watch: Duration,
+    /// Every key with a print of what it is set to.
+    pub settings: Settings,
     /// A hash of the file's text: the same in every proxy of a fleet that runs by the same file.
     pub hash: u64,
 }
@@ -87,13 +94,11 @@ pub struct Listener {
     pub limits: Limits,
 }
 
-/// A listener's certificate: the files were read and fit each other when the configuration was loaded.
+/// A listener's certificate.
 #[derive(Clone, Debug)]
 pub struct ListenerTls {
-    /// PEM: the leaf first, then its chain.
-    pub certificate: PathBuf,
-    /// PEM.
-    pub private_key: PathBuf,
+    /// With its chain and its key, which fits.
+    pub certified: Arc<CertifiedKey>,
     /// When the leaf ends, in Unix seconds; none when it does not say so in a way that can be read.
     pub not_after_unix: Option<i64>,
 }

@@ -14,7 +14,7 @@
 //! 4. [`record`] books the receipt: [`metrics`], [`access_log`], [`audit`] and [`spans`]; [`interaction`] names what it did in
 //!    FHIR.
 //!
-//! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`resolver`] (names to
+//! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`reload`] (how another one comes into force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
 //! [`clock`] (the only one), [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time), [`tape`] (what the core was
@@ -53,6 +53,7 @@ pub mod path;
 pub mod quota;
 pub mod record;
 pub mod refusal;
+pub mod reload;
 pub mod resolver;
 pub mod server;
 pub mod service;

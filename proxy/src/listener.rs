@@ -70,9 +70,9 @@ pub fn workers(
         // written at once is put together before.
         let buffers = L4BufferSettings::unbuffered();
         let endpoint = ListenerConfig::tcp(address).l4_buffer(buffers);
-        let endpoint = match &listener.tls {
+        let endpoint = match proxy.certificates.of(listener.address) {
             None => endpoint,
-            Some(files) => endpoint.tls(tls::settings(files)?),
+            Some(certificate) => endpoint.tls(tls::settings(certificate)?),
         };
         let socket = (listener.address, socket.try_clone()?);
         let worker = Worker::new(proxy, entrance, endpoint, socket, proxy.life.closing());

@@ -2,6 +2,7 @@
 //! the core, never of a request, so the series are as many after a year as at the start.
 
 mod families;
+mod gone;
 mod scrape;
 mod series;
 
@@ -11,6 +12,7 @@ pub use series::{PoolSeries, RouteSeries, UpstreamSeries};
 use crate::config::{Listener, PoolConfig};
 use crate::quota::store::Trouble;
 use crate::record::{Visit, upstream_name};
+use crate::reload::Cause;
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
@@ -19,6 +21,8 @@ use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Felt, Receipt};
 use aorta_core::upstream::UpstreamKey;
 use families::Families;
+use gone::Gone;
+use parking_lot::Mutex;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use series::FhirSeries;
@@ -31,6 +35,9 @@ pub struct Metrics {
     families: Families,
     unrouted: RouteSeries,
     fhir: OnceLock<FhirSeries>,
+    gone: Mutex<Vec<Gone>>,
+    /// Held while gauges are read: none is read from a configuration that is in force no more.
+    scraping: Mutex<()>,
 }
 
 impl Metrics {
@@ -44,7 +51,14 @@ impl Metrics {
         let families = Families::register(&registry)?;
         families.say_what_does_not_change(listeners);
         let unrouted = RouteSeries::new(&families, "", false);
-        Ok(Self { registry, families, unrouted, fhir: OnceLock::new() })
+        Ok(Self {
+            registry,
+            families,
+            unrouted,
+            fhir: OnceLock::new(),
+            gone: Mutex::default(),
+            scraping: Mutex::default(),
+        })
     }
 
     /// The series of a route, zero at first.
@@ -62,9 +76,17 @@ impl Metrics {
         Arc::new(PoolSeries::new(&self.families, pool))
     }
 
-    /// The series of an upstream, zero at first.
+    /// The series of an upstream, zero at first; those that it had already, if they will do.
     #[must_use]
-    pub fn upstream(&self, pool: &PoolConfig, name: &str) -> Arc<UpstreamSeries> {
+    pub fn upstream(
+        &self,
+        pool: &PoolConfig,
+        name: &str,
+        before: Option<&Arc<UpstreamSeries>>,
+    ) -> Arc<UpstreamSeries> {
+        if let Some(before) = before.filter(|before| before.are_for(pool)) {
+            return Arc::clone(before);
+        }
         Arc::new(UpstreamSeries::new(&self.families, pool, name))
     }
 
@@ -163,6 +185,18 @@ impl Metrics {
         }
     }
 
+    /// A reload came to an end; so many keys wait for a restart.
+    pub fn reloaded(&self, cause: Cause, good: bool, waiting: usize) {
+        self.families.config_good.with_label_values::<&str>(&[]).set(f64::from(u8::from(good)));
+        self.families.config_waits.with_label_values::<&str>(&[]).set(waiting as f64);
+        self.families.reloads.with_label_values(&[cause.name(), reload_result(good)]).inc();
+    }
+
+    /// The listeners' certificates from now on.
+    pub fn certificates(&self, listeners: &[Listener]) {
+        self.families.say_when_certificates_end(listeners);
+    }
+
     /// A connection was refused: the listener is full, or its client has too many.
     pub fn connection_refused(&self, client_has_too_many: bool) {
         let reason = if client_has_too_many { CONNECTION_REFUSALS[1] } else { CONNECTION_REFUSALS[0] };
@@ -188,6 +222,16 @@ impl Families {
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         // The process would not be here otherwise.
         self.config_good.with_label_values::<&str>(&[]).set(1.0);
+        self.config_waits.with_label_values::<&str>(&[]).set(0.0);
+        for cause in Cause::ALL {
+            for good in [true, false] {
+                self.reloads.with_label_values(&[cause.name(), reload_result(good)]);
+            }
+        }
+        self.say_when_certificates_end(listeners);
+    }
+
+    fn say_when_certificates_end(&self, listeners: &[Listener]) {
         for listener in listeners {
             if let Some(end) = listener.tls.as_ref().and_then(|tls| tls.not_after_unix) {
                 let address = listener.address.to_string();
@@ -195,6 +239,10 @@ impl Families {
             }
         }
     }
+}
+
+const fn reload_result(good: bool) -> &'static str {
+    if good { "success" } else { "failed" }
 }
 
 const fn bool_name(value: bool) -> &'static str {

@@ -17,6 +17,11 @@ pub fn reloading() {
     }
 }
 
+/// How it stands, in a sentence for `systemctl status`.
+pub fn status(sentence: &str) {
+    tell(&[NotifyState::Status(sentence)]);
+}
+
 /// The process is about to end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

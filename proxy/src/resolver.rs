@@ -1,16 +1,18 @@
 //! Names to addresses, off the request path: refreshed when their time to live ends, and the last good answer
 //! is kept when a refresh fails or comes back empty.
 
-use crate::snapshot::{Site, Snapshot};
-use arc_swap::ArcSwap;
+use crate::service::Proxy;
+use crate::snapshot::Site;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// No name is looked up more often, whatever its record says: AWS serves records of 0 to 60 seconds.
 const TTL_MIN: Duration = Duration::from_secs(5);
@@ -21,14 +23,33 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// The background task that keeps upstream addresses fresh.
 pub struct Resolver {
-    snapshot: Arc<ArcSwap<Snapshot>>,
+    proxy: Arc<Proxy>,
 }
 
 impl Resolver {
     /// A resolver for the upstreams in force.
     #[must_use]
-    pub const fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
-        Self { snapshot }
+    pub const fn new(proxy: Arc<Proxy>) -> Self {
+        Self { proxy }
+    }
+
+    /// Follows every name of every generation, each for as long as anybody needs it.
+    async fn keep_following(&self, system: Arc<TokioResolver>) {
+        let mut generations = self.proxy.generations.subscribe();
+        let (mut tasks, mut followed) = (JoinSet::new(), BTreeSet::new());
+        loop {
+            for upstream in self.proxy.snapshot.load().upstreams() {
+                if upstream.config.addresses.is_empty() && followed.insert(upstream.site.number()) {
+                    tasks.spawn(follow(Arc::clone(&system), Arc::downgrade(&upstream.site)));
+                }
+            }
+            tokio::select! {
+                Some(ended) = tasks.join_next() => {
+                    followed.retain(|followed| !ended.as_ref().is_ok_and(|ended| ended == followed));
+                }
+                changed = generations.changed() => if changed.is_err() { return },
+            }
+        }
     }
 }
 
@@ -47,26 +68,23 @@ impl BackgroundService for Resolver {
                 return;
             }
         };
-        let snapshot = self.snapshot.load_full();
-        let mut tasks = tokio::task::JoinSet::new();
-        for pool in &snapshot.pools {
-            for upstream in pool.upstreams.iter() {
-                if upstream.config.addresses.is_empty() {
-                    tasks.spawn(follow(Arc::clone(&system), Arc::clone(&upstream.site)));
-                }
-            }
+        tokio::select! {
+            () = self.keep_following(system) => {}
+            _ = shutdown.changed() => {}
         }
-        let _ = shutdown.changed().await;
-        tasks.shutdown().await;
     }
 }
 
-/// Keeps one upstream's addresses fresh for as long as it lives.
-async fn follow(system: Arc<TokioResolver>, site: Arc<Site>) {
-    loop {
-        let pause = refresh(&system, &site).await;
+/// Keeps one upstream's addresses fresh for as long as it lives; says which it was.
+async fn follow(system: Arc<TokioResolver>, site: Weak<Site>) -> u64 {
+    let mut number = 0;
+    while let Some(held) = site.upgrade() {
+        number = held.number();
+        let pause = refresh(&system, &held).await;
+        drop(held);
         tokio::time::sleep(pause).await;
     }
+    number
 }
 
 /// Looks a name up once; says when to do it again.

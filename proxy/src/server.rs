@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::notify;
 use crate::quota::Quotas;
 use crate::quota::store::Store;
+use crate::reload::Reloads;
 use crate::resolver::Resolver;
 use crate::service::Proxy;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,7 @@ use crate::spans::otlp::Collector;
 use crate::spans::{Counts, Message, Spans};
 use crate::stop::Stop;
 use crate::tape::Tape;
+use crate::tls::Certificates;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -50,7 +52,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the configuration cannot be brought into force, or an address cannot be bound.
 pub fn run(
-    config: Config,
+    (config, reloads): (Config, Reloads),
     level: LogLevel,
     program: Program,
     mut inherited: Inherited,
@@ -78,10 +80,13 @@ pub fn run(
         }
     }
     let socket = listener::socket(admin_address, &mut inherited)?;
-    let admin = Admin::new(Arc::clone(&proxy), level, program);
+    let reloads = Arc::new(reloads);
+    let admin = Admin::new(Arc::clone(&proxy), Arc::clone(&reloads), level, program);
     server.add_service(listener::admin(&proxy, admin, (admin_address, socket))?);
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
-    server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy.snapshot))));
+    server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy))));
+    let watch = Watch { proxy: Arc::clone(&proxy), reloads: Arc::clone(&reloads) };
+    server.add_service(background_service("watch", watch));
     server.add_service(background_service("sweeper", Sweeper { proxy: Arc::clone(&proxy) }));
     if let Some(store) = &proxy.quotas.store {
         server.add_service(background_service("quotas", Counters { store: Arc::clone(store) }));
@@ -99,7 +104,7 @@ pub fn run(
         heir: Mutex::new(inherited.settled()),
     };
     server.add_service(background_service("ready", announcer));
-    server.run(RunArgs { shutdown_signal: Box::new(Stop { proxy, shutdown }) });
+    server.run(RunArgs { shutdown_signal: Box::new(Stop { proxy, reloads, shutdown }) });
     Ok(())
 }
 
@@ -113,6 +118,7 @@ fn proxy(
     let audit = config.audit.as_ref().map(Audit::start);
     let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
     let buffers = Buffers::new(config.buffers_total);
+    let certificates = Certificates::new(&config.listeners);
     let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
     let began = clock::now();
     let snapshot = Snapshot::new(config, &metrics, began, seed);
@@ -123,7 +129,9 @@ fn proxy(
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    Ok(Arc::new(Proxy::new(snapshot, connector, buffers, quotas, metrics, (spans, audit), seed)))
+    let proxy =
+        Proxy::new(snapshot, (certificates, connector), buffers, quotas, metrics, (spans, audit), seed);
+    Ok(Arc::new(proxy))
 }
 
 /// Closes idle upstream connections that nobody took in time.
@@ -139,11 +147,8 @@ impl BackgroundService for Sweeper {
             loop {
                 turns.tick().await;
                 let snapshot = self.proxy.snapshot.load_full();
-                snapshot
-                    .pools
-                    .iter()
-                    .flat_map(|pool| pool.upstreams.iter())
-                    .for_each(|live| live.site.sweep());
+                snapshot.upstreams().for_each(|live| live.site.sweep());
+                snapshot.pools.iter().for_each(|pool| pool.let_go());
             }
         };
         tokio::select! {
@@ -162,6 +167,22 @@ struct Counters {
 impl BackgroundService for Counters {
     async fn start(&self, _: ShutdownWatch) {
         self.store.keep().await;
+    }
+}
+
+/// Looks whether the configuration has changed, for as long as the process serves.
+struct Watch {
+    proxy: Arc<Proxy>,
+    reloads: Arc<Reloads>,
+}
+
+#[async_trait]
+impl BackgroundService for Watch {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            () = self.reloads.watch(&self.proxy) => {}
+            _ = shutdown.changed() => {}
+        }
     }
 }
 

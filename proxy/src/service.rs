@@ -18,6 +18,7 @@ use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Spans;
+use crate::tls::Certificates;
 use crate::trace::{self, Trace};
 use crate::{check, clock, head, headers, path, translate};
 use aorta_core::classify::Dialect;
@@ -33,11 +34,16 @@ use http::{HeaderValue, header};
 use pingora::connectors::http::Connector;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::watch;
 
 /// What all listeners share.
 pub struct Proxy {
     /// What is in force.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Which generation of it; whoever works in the background waits for the next one.
+    pub generations: watch::Sender<u64>,
+    /// Those of the listeners.
+    pub certificates: Certificates,
     /// Connections to upstreams.
     pub connector: Connector,
     /// One budget of bytes for all that is held.
@@ -68,7 +74,7 @@ impl Proxy {
     #[must_use]
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
-        connector: Connector,
+        (certificates, connector): (Certificates, Connector),
         buffers: Arc<Buffers>,
         quotas: Quotas,
         metrics: Metrics,
@@ -77,6 +83,8 @@ impl Proxy {
     ) -> Self {
         Self {
             snapshot,
+            generations: watch::Sender::new(1),
+            certificates,
             connector,
             buffers,
             quotas,

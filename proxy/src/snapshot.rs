@@ -9,9 +9,10 @@ pub use upstream::{LiveUpstream, Peer, Purpose, Site, Turn};
 
 use crate::clock;
 use crate::config::access::Access;
-use crate::config::{AccessLog, Config, RouteSettings};
+use crate::config::{AccessLog, Config, PoolConfig, RouteSettings, Settings};
 use crate::metrics::{Metrics, RouteSeries};
 use crate::tape::{Beginning, Tape};
+use aorta_core::pool::PoolEvent;
 use aorta_core::route::RouteTable;
 use aorta_core::time::Timestamp;
 use std::sync::Arc;
@@ -32,12 +33,14 @@ pub struct Snapshot {
     pub access: AccessLog,
     /// Who may ask the admin port for what.
     pub admin: Access,
+    /// How often the files are looked at for a change; zero is never.
+    pub watch: Duration,
     /// Which configuration it is.
     pub loaded: Loaded,
 }
 
 /// Which configuration is in force.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// How many there have been, this one included.
     pub generation: u64,
@@ -45,18 +48,46 @@ pub struct Loaded {
     pub hash: u64,
     /// When it was brought into force, since the Unix epoch.
     pub unix: Duration,
+    /// Every key with a print of what it is set to.
+    pub settings: Arc<Settings>,
 }
 
 impl Snapshot {
-    /// Brings a configuration into force.
+    /// Brings a first configuration into force.
     #[must_use]
     pub fn new(config: Config, metrics: &Metrics, now: Timestamp, seed: u64) -> Self {
-        let pools = config
-            .pools
-            .into_iter()
-            .enumerate()
-            .map(|(index, pool)| Arc::new(LivePool::new(pool, metrics, now, seed.wrapping_add(index as u64))))
-            .collect();
+        let pool =
+            |(index, config)| Arc::new(LivePool::new(config, metrics, now, seed.wrapping_add(index as u64)));
+        Self::of(config, metrics, 1, |pools| pools.into_iter().enumerate().map(pool).collect())
+    }
+
+    /// Brings another configuration into force in place of this one. Pools that stay by name keep their live state,
+    /// which counts by the new configuration from now on; what that makes the core tell stands beside.
+    #[must_use]
+    pub fn succeed(&self, config: Config, metrics: &Metrics, now: Timestamp, seed: u64) -> (Self, Vec<Told>) {
+        let mut told = Vec::new();
+        let mut pool = |(index, config): (usize, PoolConfig)| {
+            let before = self.pools.iter().find(|pool| pool.name() == config.spec.name);
+            let seed = seed.wrapping_add(index as u64);
+            let Some(before) = before else { return Arc::new(LivePool::new(config, metrics, now, seed)) };
+            let (pool, events) = before.succeed(config, metrics, now);
+            let pool = Arc::new(pool);
+            told.push((Arc::clone(&pool), events));
+            pool
+        };
+        let generation = self.loaded.generation + 1;
+        let snapshot = Self::of(config, metrics, generation, |pools| {
+            pools.into_iter().enumerate().map(&mut pool).collect()
+        });
+        (snapshot, told)
+    }
+
+    fn of(
+        config: Config,
+        metrics: &Metrics,
+        generation: u64,
+        pools: impl FnOnce(Vec<PoolConfig>) -> Vec<Arc<LivePool>>,
+    ) -> Self {
         let limited = config.route_settings.iter().map(|settings| settings.rate_limit.is_some());
         let routes = config.routes.routes().iter().zip(limited);
         let route_series = routes.map(|(route, limited)| metrics.route(&route.name, limited)).collect();
@@ -64,10 +95,16 @@ impl Snapshot {
             route_series,
             routes: config.routes,
             route_settings: config.route_settings,
-            pools,
+            pools: pools(config.pools),
             access: config.log.access,
             admin: config.access,
-            loaded: Loaded { generation: 1, hash: config.hash, unix: clock::unix() },
+            watch: config.watch,
+            loaded: Loaded {
+                generation,
+                hash: config.hash,
+                unix: clock::unix(),
+                settings: Arc::new(config.settings),
+            },
         }
     }
 
@@ -84,4 +121,12 @@ impl Snapshot {
             pool.state.record(tape, &beginning);
         }
     }
+
+    /// All upstreams of all pools.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
+        self.pools.iter().flat_map(|pool| pool.upstreams.iter())
+    }
 }
+
+/// What a pool's core tells.
+pub type Told = (Arc<LivePool>, Vec<PoolEvent>);

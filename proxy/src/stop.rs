@@ -3,6 +3,7 @@
 use crate::config::Shutdown;
 use crate::life::{self, Life};
 use crate::notify;
+use crate::reload::{Cause, NotReloaded, Reloads};
 use crate::service::Proxy;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
@@ -21,6 +22,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 pub struct Stop {
     /// Who is still served.
     pub proxy: Arc<Proxy>,
+    /// What a hang-up signal asks for.
+    pub reloads: Arc<Reloads>,
     /// How long for what.
     pub shutdown: Shutdown,
 }
@@ -56,14 +59,12 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) -> Why {
+    async fn end(&mut self, of: &Stop) -> Why {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Why::Terminated,
                 _ = self.interrupt.recv() => return Why::Interrupted,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("a hang-up signal changes nothing: restart to read the file anew");
-                }
+                _ = self.hangup.recv() => of.reload(),
             }
         }
     }
@@ -77,7 +78,7 @@ impl ShutdownSignalWatch for Stop {
             return std::future::pending().await;
         };
         let why = tokio::select! {
-            why = signals.end() => why,
+            why = signals.end(self) => why,
             () = self.proxy.life.replaced() => Why::Replaced,
         };
         self.proxy.draining.store(true, Ordering::Relaxed);
@@ -86,7 +87,7 @@ impl ShutdownSignalWatch for Stop {
         }
         tokio::select! {
             () = self.drain(why) => {}
-            again = signals.end() => tracing::warn!(?again, "stopping at once: told to end a second time"),
+            again = signals.end(self) => tracing::warn!(?again, "stopping at once: told to end a second time"),
         }
         self.proxy.access_log.flush();
         if let Some(audit) = &self.proxy.audit {
@@ -100,6 +101,15 @@ impl ShutdownSignalWatch for Stop {
 }
 
 impl Stop {
+    fn reload(&self) {
+        let (proxy, reloads) = (Arc::clone(&self.proxy), Arc::clone(&self.reloads));
+        tokio::spawn(async move {
+            if reloads.reload(&proxy, Cause::Signal).await == Err(NotReloaded::Ending) {
+                tracing::warn!("a hang-up signal changes nothing any more: the process is about to end");
+            }
+        });
+    }
+
     /// Readiness fails first; then nobody new is taken in, and the process ends as soon as nobody is left.
     async fn drain(&self, why: Why) {
         let (life, Shutdown { unready, idle, limit }) = (&self.proxy.life, self.shutdown);

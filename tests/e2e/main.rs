@@ -64,6 +64,7 @@ mod privacy; // no patient data in any log, metric or error
 #[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request
 #[cfg(test)]
+mod reload; // the file, its certificates and secrets take effect while requests are under way
 mod requests; // malformed requests are refused and reach no upstream
 #[cfg(test)]
 mod retries; // what is tried again, what never is, and how much of it

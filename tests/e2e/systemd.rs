@@ -69,6 +69,26 @@ async fn systemd_hears_that_the_proxy_is_ready_that_it_lives_and_that_it_ends() 
 }
 
 #[tokio::test]
+async fn systemd_hears_that_the_proxy_reloads_and_why_it_did_not() {
+    let manager = Manager::new();
+    let (proxy, _region) = manager.start().await;
+    manager.hears("READY=1").await;
+    manager.forget();
+    proxy.program.signal(Signal::SIGHUP);
+    manager.hears("STATUS=configuration 2 is in force").await;
+    manager.hears("READY=1").await;
+    let heard = manager.heard();
+    let at = |what: &str| heard.iter().position(|line| line.starts_with(what));
+    let (reloading, ready) = (at("RELOADING=1"), at("READY=1"));
+    assert!(reloading.is_some() && reloading < ready && at("MONOTONIC_USEC=") < ready, "{heard:?}");
+    manager.forget();
+    std::fs::write(proxy.file(), "listeners: 1\n").unwrap();
+    proxy.program.signal(Signal::SIGHUP);
+    manager.hears("STATUS=configuration 2 stays in force, the last reload failed: ").await;
+    manager.hears("READY=1").await;
+}
+
+#[tokio::test]
 async fn systemd_hears_who_the_service_is_after_an_upgrade() {
     let manager = Manager::new();
     let (mut proxy, _region) = manager.start().await;

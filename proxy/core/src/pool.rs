@@ -239,6 +239,12 @@ impl Pool {
         self.retired.iter().map(Upstream::in_flight).sum()
     }
 
+    /// Those upstreams.
+    #[must_use]
+    pub fn retired(&self) -> Vec<UpstreamKey> {
+        self.retired.iter().map(Upstream::key).collect()
+    }
+
     /// Nobody is healthy, so everybody is eligible.
     #[must_use]
     pub const fn in_panic(&self) -> bool {

@@ -25,8 +25,7 @@ pub(super) fn ready(proxy: &Proxy) -> Answer {
 
 /// For Prometheus.
 pub(super) fn metrics(proxy: &Proxy) -> Answer {
-    let snapshot = proxy.snapshot.load();
-    match metrics::expose(proxy, &snapshot) {
+    match metrics::expose(proxy) {
         Ok(body) => whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }

@@ -5,6 +5,7 @@ use super::block::{Block, Text};
 use super::outside::Outside;
 use super::problem::quoted;
 use rustls::crypto::ring;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
@@ -35,9 +36,8 @@ pub(super) fn pair(block: &Block<'_>, outside: &Outside<'_>) -> Option<ListenerT
     let key = key_file.as_ref().and_then(|file| key(block, private_key, file, outside));
     let chain = chain?;
     let not_after_unix = chain.first().and_then(not_after);
-    check(block, chain, key?);
-    let path = |file: Option<Text<'_>>| file.map(|file| outside.path(file.text));
-    Some(ListenerTls { certificate: path(chain_file)?, private_key: path(key_file)?, not_after_unix })
+    let certified = certified(block, chain, key?)?;
+    Some(ListenerTls { certified: Arc::new(certified), not_after_unix })
 }
 
 fn not_after(leaf: &CertificateDer<'_>) -> Option<i64> {
@@ -45,23 +45,22 @@ fn not_after(leaf: &CertificateDer<'_>) -> Option<i64> {
     Some(leaf.validity().not_after.timestamp())
 }
 
-fn check(block: &Block<'_>, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) {
-    let provider = Arc::new(ring::default_provider());
-    let built = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    match built {
-        Ok(_) => {}
+fn certified(
+    block: &Block<'_>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Option<CertifiedKey> {
+    match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+        Ok(certified) => Some(certified),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            block.problem(
-                "private_key",
-                "is not the key of the certificate",
-                "name the key it was issued for",
-            );
+            let right = "name the key it was issued for";
+            block.problem("private_key", "is not the key of the certificate", right);
+            None
         }
         Err(error) => {
             let wrong = format!("certificate and key do not serve ({error})");
             block.problem("certificate", wrong, "name a certificate with its chain, the leaf first");
+            None
         }
     }
 }

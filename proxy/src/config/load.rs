@@ -1,10 +1,12 @@
 //! From a file to a configuration, or to every mistake in it.
 
-use super::outside::{Outside, read_bounded};
+use super::outside::{Files, Outside, read_bounded};
 use super::problem::{At, Problem, Problems};
 use super::scenario::Scenario;
+use super::settings::Settings;
 use super::{Config, raw, resolve};
 use aorta_core::balance::ring_hash;
+use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 
@@ -16,10 +18,23 @@ const FILE_MAX: u64 = 4 << 20;
 /// # Errors
 /// Every mistake in it, or why it cannot be read.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let (file, bytes) = read(path)?;
-    let text = text(&bytes).map_err(|problem| Problems::new(&file, vec![problem]))?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    parse_as(&file, text, base, &|name| std::env::var(name).ok())
+    load_noting(path).0
+}
+
+/// The same, with the files that were read for it, whether it is good or not.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_noting(path: &Path) -> (Result<Config, Problems>, Files) {
+    let files = RefCell::new(Files::default());
+    files.borrow_mut().note(path, None);
+    let loaded = read(path).and_then(|(file, bytes)| {
+        files.borrow_mut().note(path, Some(&bytes));
+        let text = text(&bytes).map_err(|problem| Problems::new(&file, vec![problem]))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        parse_as((&file, text), base, &|name| std::env::var(name).ok(), &files)
+    });
+    (loaded, files.into_inner())
 }
 
 /// Reads and checks a scenario for a pool of this configuration: the one asked for, else the one it names, else
@@ -63,20 +78,21 @@ fn read(path: &Path) -> Result<(String, Vec<u8>), Problems> {
 /// # Errors
 /// Every mistake in it.
 pub fn parse(text: &str, base: &Path) -> Result<Config, Problems> {
-    parse_as("configuration", text, base, &|name| std::env::var(name).ok())
+    let files = RefCell::default();
+    parse_as(("configuration", text), base, &|name| std::env::var(name).ok(), &files)
 }
 
 pub(super) fn parse_as(
-    file: &str,
-    text: &str,
+    (file, text): (&str, &str),
     base: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
+    files: &RefCell<Files>,
 ) -> Result<Config, Problems> {
     let least = "write at least `listeners`, `routes` and `pools`";
     let node = raw::read(text, least).map_err(|problem| Problems::new(file, vec![problem]))?;
-    let config = resolve::resolve(&node, &Outside { base, variable });
+    let config = resolve::resolve(&node, &Outside { base, variable, files });
     config
-        .map(|config| Config { hash: ring_hash::hash(text), ..config })
+        .map(|config| Config { hash: ring_hash::hash(text), settings: Settings::of(&node), ..config })
         .map_err(|problems| Problems::new(file, problems))
 }
 

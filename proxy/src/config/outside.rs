@@ -1,5 +1,8 @@
 //! What a configuration takes from outside its file: other files and the environment.
 
+use aorta_core::balance::ring_hash;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +16,34 @@ pub(super) struct Outside<'a> {
     pub(super) base: &'a Path,
     /// Reads one variable; an argument, so that tests need not change the process's own.
     pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What was read so far.
+    pub(super) files: &'a RefCell<Files>,
+}
+
+/// Files that were read, or should have been, each with a hash of what it held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(BTreeMap<PathBuf, Option<u64>>);
+
+impl Files {
+    /// Books a file with what was read there.
+    pub(super) fn note(&mut self, path: &Path, bytes: Option<&[u8]>) {
+        self.0.insert(path.to_owned(), bytes.map(ring_hash::hash));
+    }
+
+    /// The same files as they are now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut again = Self::default();
+        for path in self.0.keys() {
+            again.note(path, read_bounded(path, FILE_MAX).ok().as_deref());
+        }
+        again
+    }
+
+    /// Where they are.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
 }
 
 impl Outside<'_> {
@@ -26,7 +57,10 @@ impl Outside<'_> {
     /// # Errors
     /// Why it cannot be read; larger than 4 MiB is a reason.
     pub(super) fn read(&self, written: &str) -> Result<Vec<u8>, String> {
-        read_bounded(&self.path(written), FILE_MAX)
+        let path = self.path(written);
+        let read = read_bounded(&path, FILE_MAX);
+        self.files.borrow_mut().note(&path, read.as_deref().ok());
+        read
     }
 }
 

@@ -21,6 +21,7 @@ use super::keys::table;
 use super::outside::Outside;
 use super::problem::{Problem, Report};
 use super::raw::Node;
+use super::settings::Settings;
 use super::{Config, PoolConfig};
 
 /// Builds the configuration.
@@ -34,6 +35,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let listeners = listener::listeners(&root, admin, outside);
     let log = listener::log(&root.block("log"));
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
+    let watch = root.block("reload").duration("watch");
     let shutdown = listener::shutdown(&root.block("shutdown"));
     let pools = pool::pools(&root, outside);
     let audit = audit::audit(&root, outside);
@@ -54,6 +56,8 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
             routes,
             route_settings,
             pools,
+            watch,
+            settings: Settings::default(),
             hash: 0,
         }),
         (_, problems) => Err(problems),

@@ -7,6 +7,7 @@ mod hostile;
 mod quotas;
 mod reference;
 mod scenario;
+mod settings;
 mod shape;
 mod shipped;
 mod sigv4;
@@ -35,13 +36,19 @@ fn pool_with(lines: &str) -> String {
 }
 
 fn read_in(yaml: &str, base: &Path) -> Result<Config, Problems> {
-    parse_as("t.yaml", yaml, base, &|name| match name {
-        "KEY" => Some("s3cr3t-value".to_owned()),
-        "TOKEN" => Some("s3cr3t-0123456789".to_owned()),
-        "EMPTY" => Some(String::new()),
-        "BROKEN" => Some("s3cr3t\nvalue".to_owned()),
-        _ => None,
-    })
+    let files = std::cell::RefCell::default();
+    parse_as(
+        ("t.yaml", yaml),
+        base,
+        &|name| match name {
+            "KEY" => Some("s3cr3t-value".to_owned()),
+            "TOKEN" => Some("s3cr3t-0123456789".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "BROKEN" => Some("s3cr3t\nvalue".to_owned()),
+            _ => None,
+        },
+        &files,
+    )
 }
 
 fn read(yaml: &str) -> Result<Config, Problems> {

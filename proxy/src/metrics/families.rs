@@ -1,5 +1,6 @@
 //! The families: each stands once, with its type, labels and help.
 
+use super::gone::{Labels, Part, forget};
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 /// OpenTelemetry's buckets for HTTP, and API Gateway's own limits of 29 and 30 seconds.
@@ -8,6 +9,9 @@ const SECONDS: [f64; 18] =
 
 /// What kind of family a declaration asks for.
 trait Declare: Sized {
+    /// It is looked up when somebody asks, and not moved by what happens.
+    const IS_GAUGE: bool = false;
+
     fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
 }
 
@@ -20,6 +24,8 @@ impl Declare for IntCounterVec {
 }
 
 impl Declare for GaugeVec {
+    const IS_GAUGE: bool = true;
+
     fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
         let family = Self::new(Opts::new(name, help), labels)?;
         registry.register(Box::new(family.clone()))?;
@@ -44,6 +50,11 @@ macro_rules! families {
         }
 
         impl Families {
+            /// Takes out the series that are of no use any more.
+            pub(super) fn forget(&self, is_such: &dyn Fn(&Labels<'_>) -> Option<Part>) {
+                $(forget(&self.$field, <$kind as Declare>::IS_GAUGE, is_such);)*
+            }
+
             /// Makes every family known to the registry.
             pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
                 Ok(Self { $($field: Declare::declare(registry, $name, $help, &[$($label),*])?,)* })
@@ -151,6 +162,10 @@ families! {
         "1 when the last attempt to load the configuration brought it into force.";
     config_loaded: GaugeVec = "aorta_config_last_reload_success_timestamp_seconds" []
         "When the configuration in force was loaded.";
+    config_waits: GaugeVec = "aorta_config_keys_waiting_for_restart" []
+        "Changed keys of the configuration that wait for a restart.";
+    reloads: IntCounterVec = "aorta_config_reloads_total" ["cause", "result"]
+        "Reloads by who asked for them, and whether they brought the file into force.";
     build_info: GaugeVec = "aorta_build_info" ["version"]
         "1 for the version that runs.";
 }

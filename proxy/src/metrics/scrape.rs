@@ -14,8 +14,11 @@ use std::sync::atomic::Ordering;
 ///
 /// # Errors
 /// When the encoder fails.
-pub fn expose(proxy: &Proxy, snapshot: &Snapshot) -> Result<Vec<u8>, prometheus::Error> {
+pub fn expose(proxy: &Proxy) -> Result<Vec<u8>, prometheus::Error> {
     let metrics = &proxy.metrics;
+    let _alone = metrics.scraping.lock();
+    let snapshot = &*proxy.snapshot.load();
+    metrics.forget(snapshot);
     for pool in &snapshot.pools {
         look(metrics, pool);
     }
@@ -106,6 +109,9 @@ fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream, checks: bool) {
     f.changed.with_label_values(&labels).set(unix(upstream.changed()));
     if checks {
         f.check_up.with_label_values(&labels).set(f64::from(u8::from(upstream.checked().is_up())));
+    } else {
+        // Where a reload took the checks away; else there is none to be removed.
+        let _ = f.check_up.remove_label_values(&labels);
     }
     f.in_flight.with_label_values(&labels).set(f64::from(upstream.in_flight()));
 }

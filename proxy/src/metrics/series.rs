@@ -111,6 +111,9 @@ pub struct PoolSeries {
 /// What an attempt moves for its upstream.
 #[derive(Debug)]
 pub struct UpstreamSeries {
+    /// A dry run ejects nobody, and says so in a label.
+    dry_run: bool,
+    checked: bool,
     attempts: Vec<IntCounter>,
     seconds: Histogram,
 }
@@ -202,7 +205,13 @@ impl UpstreamSeries {
             .map(|class| families.attempts.with_label_values(&[name, upstream, class.name()]))
             .collect();
         let seconds = families.attempt_seconds.with_label_values(&[name, upstream]);
-        Self { attempts, seconds }
+        let (dry_run, checked) = (pool.spec.passive_health.dry_run, pool.check.is_some());
+        Self { dry_run, checked, attempts, seconds }
+    }
+
+    /// They are all that an upstream of this pool needs.
+    pub(super) fn are_for(&self, pool: &PoolConfig) -> bool {
+        (self.dry_run, self.checked) == (pool.spec.passive_health.dry_run, pool.check.is_some())
     }
 
     pub(super) fn attempt(&self, class: Class, took: Duration) {

@@ -7,7 +7,7 @@ use crate::config::PoolConfig;
 use crate::explain::History;
 use crate::metrics::{Metrics, PoolSeries};
 use crate::tape::{Beginning, Recorder, Tape};
-use aorta_core::pool::{Pool, PoolEvent};
+use aorta_core::pool::{Pool, PoolEvent, PoolSpec};
 use aorta_core::tape::{Question, told};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
@@ -35,6 +35,8 @@ pub struct LivePool {
 /// chooses.
 #[derive(Debug)]
 pub struct PoolState {
+    /// No other pool of the process, not even one of the same name that comes later, has it.
+    pub number: u64,
     /// The pool's name.
     pub name: String,
     /// What happened to it lately.
@@ -48,6 +50,9 @@ pub struct PoolState {
     exchanges: AtomicU64,
     recorded: AtomicBool,
 }
+
+/// Pools that there were.
+static POOLS: AtomicU64 = AtomicU64::new(0);
 
 /// The core's pool and the dice it is given.
 #[derive(Debug)]
@@ -65,6 +70,7 @@ impl LivePool {
         let pool = Pool::new(Arc::clone(&config.spec), now);
         let upstreams = members(&config, &pool, &Members::default(), metrics);
         let state = PoolState {
+            number: POOLS.fetch_add(1, Ordering::Relaxed),
             name: config.spec.name.clone(),
             history: History::of_events(),
             places: Places::new(config.spec.concurrency),
@@ -74,6 +80,35 @@ impl LivePool {
             recorded: AtomicBool::new(false),
         };
         Self { series: metrics.pool(&config), config, upstreams, state: Arc::new(state) }
+    }
+
+    /// The next generation of this pool. From here on the core decides by it, for requests of this one too.
+    pub(super) fn succeed(
+        &self,
+        config: PoolConfig,
+        metrics: &Metrics,
+        now: Timestamp,
+    ) -> (Self, Vec<PoolEvent>) {
+        let state = Arc::clone(&self.state);
+        let before = state.newest.load_full();
+        let upstreams = state.read(|pool| members(&config, pool, &before, metrics));
+        // Known before anybody is sent there, and for as long as anybody is.
+        state.newest.store(upstreams.beside(&before, |_| true));
+        let events = state.reconfigure(Arc::clone(&config.spec), now);
+        let retired = state.read(Pool::retired);
+        state.newest.store(upstreams.beside(&before, |key| retired.contains(&key)));
+        state.places.reconfigure(config.spec.concurrency);
+        (Self { series: metrics.pool(&config), config, upstreams, state }, events)
+    }
+
+    /// Lets go of upstreams that are configured no more, once the last attempt at them is over.
+    pub fn let_go(&self) {
+        let held = self.state.newest.load();
+        if held.has_gone() {
+            let retired = self.read(Pool::retired);
+            let without = self.upstreams.beside(&held, |key| retired.contains(&key));
+            self.state.newest.compare_and_swap(&held, without);
+        }
     }
 
     /// The pool's name.
@@ -169,6 +204,17 @@ impl PoolState {
         (answer, events)
     }
 
+    /// Another specification from now on; a tape holds decisions under one only.
+    fn reconfigure(&self, spec: Arc<PoolSpec>, now: Timestamp) -> Vec<PoolEvent> {
+        let mut held = self.lock();
+        let Decisions { pool, rng, recorder } = &mut *held;
+        pool.reconfigure(spec, now, rng);
+        if let Some(recorder) = recorder {
+            recorder.end("a reload", now);
+        }
+        pool.take_events()
+    }
+
     /// Writes down from now on what is asked and said; the dice are thrown anew.
     pub(super) fn record(&self, tape: &Arc<Tape>, beginning: &Beginning<'_>) {
         let mut held = self.lock();
@@ -197,7 +243,8 @@ impl PoolState {
 fn members(config: &PoolConfig, pool: &Pool, before: &Members, metrics: &Metrics) -> Arc<Members> {
     let live = |(index, key): (usize, UpstreamKey)| {
         let before = before.find(key).map(|before| &**before);
-        let series = metrics.upstream(config, &config.upstreams[index].name);
+        let series = before.map(|before| &before.series);
+        let series = metrics.upstream(config, &config.upstreams[index].name, series);
         Arc::new(LiveUpstream::new(key, (config, index), series, before))
     };
     Arc::new(Members::new(pool.keys(&config.spec).into_iter().enumerate().map(live).collect()))

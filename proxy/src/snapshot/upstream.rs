@@ -70,22 +70,39 @@ impl LiveUpstream {
 #[derive(Debug, Default)]
 pub struct Members {
     list: Vec<Arc<LiveUpstream>>,
-    /// Sorted by key.
-    places: Vec<(UpstreamKey, usize)>,
+    /// Sorted by key, those too that are configured no more and still have attempts out.
+    by_key: Vec<Arc<LiveUpstream>>,
 }
 
 impl Members {
     pub(super) fn new(list: Vec<Arc<LiveUpstream>>) -> Self {
-        let mut places: Vec<_> = list.iter().map(|live| live.key).zip(0..).collect();
-        places.sort_unstable();
-        Self { list, places }
+        let mut by_key = list.clone();
+        by_key.sort_unstable_by_key(|live| live.key);
+        Self { list, by_key }
+    }
+
+    /// These, and beside them those of before that are wanted.
+    pub(super) fn beside(self: &Arc<Self>, before: &Self, wanted: impl Fn(UpstreamKey) -> bool) -> Arc<Self> {
+        let gone = before.by_key.iter().filter(|live| self.find(live.key).is_none() && wanted(live.key));
+        let gone: Vec<_> = gone.cloned().collect();
+        if gone.is_empty() {
+            return Arc::clone(self);
+        }
+        let mut by_key = [self.by_key.as_slice(), &gone].concat();
+        by_key.sort_unstable_by_key(|live| live.key);
+        Arc::new(Self { list: self.list.clone(), by_key })
+    }
+
+    /// Somebody is among them who is configured no more.
+    pub(super) fn has_gone(&self) -> bool {
+        self.by_key.len() > self.list.len()
     }
 
     /// The upstream of this key.
     #[must_use]
     pub fn find(&self, key: UpstreamKey) -> Option<&Arc<LiveUpstream>> {
-        let place = self.places.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.list.get(self.places[place].1)
+        let place = self.by_key.binary_search_by_key(&key, |live| live.key).ok()?;
+        self.by_key.get(place)
     }
 }
 
@@ -106,6 +123,7 @@ pub struct Site {
     config: Arc<UpstreamConfig>,
     peers: ArcSwap<Vec<Arc<Peer>>>,
     turn: AtomicUsize,
+    number: u64,
     group: u64,
     stale: AtomicBool,
     resolved: AtomicU64,
@@ -119,6 +137,7 @@ impl Site {
         let site = Self {
             peers: ArcSwap::default(),
             turn: AtomicUsize::new(0),
+            number,
             group,
             stale: AtomicBool::new(false),
             resolved: AtomicU64::new(0),
@@ -134,6 +153,12 @@ impl Site {
             site.replace(&known.iter().filter_map(|peer| peer.socket()).collect::<Vec<_>>());
         }
         site
+    }
+
+    /// Which it is; no other site of the process has its number.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// What is connected to, as configured.

@@ -68,13 +68,19 @@ pub(super) static BUFFERS: [Key; 1] = [restart(
     "For all requests together; beyond it a request is streamed and gets one attempt.",
 )];
 
+pub(super) static RELOAD: [Key; 1] = [live(
+    "watch",
+    duration(secs(1), secs(0), secs(3600)),
+    "How often this file, and the certificates and secrets it names, are looked at for a change; `0s` is never.",
+)];
+
 pub(super) static LOG: [Key; 2] = [
-    restart(
+    live(
         "level",
         Kind::Choice { words: &["error", "warn", "info", "debug", "trace"], default: "info" },
         "The least severe line that is written.",
     ),
-    restart(
+    live(
         "access",
         Kind::WordOr(&["all", "errors", "none"], &SAMPLED),
         "Which requests leave an access line; failed ones do unless it is `none`.",
@@ -82,7 +88,7 @@ pub(super) static LOG: [Key; 2] = [
 ];
 
 static SAMPLED: [Key; 1] =
-    [restart("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
+    [live("sampled", Kind::Share { default: 0.1 }, "The share of successful requests that leave a line.")];
 
 pub(super) static TRACES: [Key; 2] = [
     restart(

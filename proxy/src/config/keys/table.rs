@@ -4,7 +4,7 @@
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
-use super::process::{ADMIN, AUDIT, BUFFERS, LOG, SHUTDOWN, TRACES};
+use super::process::{ADMIN, AUDIT, BUFFERS, LOG, RELOAD, SHUTDOWN, TRACES};
 use super::quota::{QUOTA_STORE, RATE_LIMIT};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
@@ -59,12 +59,13 @@ pub(super) const fn flag(default: bool) -> Kind {
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 10] = [
+pub(in crate::config) static ROOT: [Key; 11] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
     restart("shutdown", Kind::Block(&SHUTDOWN), "How the process ends, on SIGTERM and after an upgrade."),
+    live("reload", Kind::Block(&RELOAD), "When a change of this file takes effect by itself."),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
-    restart("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
+    live("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
     restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),
     restart("audit", Kind::OptionalBlock(&AUDIT), "Who did what: where entries go; absent: there are none."),
     restart(
@@ -83,8 +84,8 @@ static LISTENER: [Key; 3] = [
 ];
 
 static LISTENER_TLS: [Key; 2] = [
-    restart("certificate", required("/etc/aorta/tls/aorta.crt"), "PEM file: the leaf first, then its chain."),
-    restart("private_key", required("/etc/aorta/tls/aorta.key"), "PEM file with the key of the leaf."),
+    live("certificate", required("/etc/aorta/tls/aorta.crt"), "PEM file: the leaf first, then its chain."),
+    live("private_key", required("/etc/aorta/tls/aorta.key"), "PEM file with the key of the leaf."),
 ];
 
 static LIMITS: [Key; 6] = [

@@ -27,7 +27,9 @@ fn load(file: &Path) -> Result<Config, Problems> {
         fs::write(at("secrets").join(name), "secret\n").unwrap();
     }
     let text = fs::read_to_string(file).unwrap();
-    parse_as(&file.display().to_string(), &text, folder.path(), &|_| Some("secret".to_owned()))
+    let files = std::cell::RefCell::default();
+    let name = file.display().to_string();
+    parse_as((&name, &text), folder.path(), &|_| Some("secret".to_owned()), &files)
 }
 
 #[test]
