@@ -29,7 +29,7 @@ pub use audit::{Audit, Audited};
 pub use load::{Summary, check, load, load_noting, load_scenario, parse};
 pub use outside::Files;
 pub use problem::{At, Problem, Problems};
-pub use quota::{ClientKey, QuotaStore, RateLimit};
+pub use quota::{ClientKey, QuotaStore, RateLimit, StoreTls};
 pub use renewable::Renewable;
 pub use scenario::{Expect, Scenario};
 pub use schema::{scenario_schema, schema};

@@ -67,7 +67,7 @@ impl Quotas {
     /// For this store, if there is one; without it clients are hashed with a secret of this process.
     ///
     /// # Errors
-    /// When the store's address cannot be used.
+    /// When TLS cannot be spoken to the store.
     pub fn new(store: Option<&QuotaStore>) -> anyhow::Result<Self> {
         let random = [(); 4].map(|()| RandomState::new().hash_one(std::process::id()).to_ne_bytes());
         let secret = store.map_or_else(|| random.concat(), |store| store.secret.expose().to_vec());

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 /// What a client asks in a test costs it a day, so that a slow machine gives nothing back.
 fn route(limit: &str) -> String {
-    format!("  - {{name: ehr, pool: records, rate_limit: {{requests: 1, per: 24h, {limit}}}}}")
+    let rate = if limit.contains("requests:") { "" } else { "requests: 1, per: 24h, " };
+    format!("  - {{name: ehr, pool: records, rate_limit: {{{rate}{limit}}}}}")
 }
 
 async fn world(limit: &str) -> World {
@@ -231,6 +232,63 @@ async fn a_frozen_redis_holds_up_no_more_than_the_first_request_and_that_for_its
         }
     }
     panic!("never together again");
+}
+
+#[tokio::test]
+async fn a_store_behind_tls_and_a_password_is_asked_and_one_of_another_authority_is_not() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let redis = Redis::locked("0pen-sesame", authority.files("quota.test")).await;
+    let virginia = Upstream::start("virginia", Speech::Http1, &authority);
+    let start = async |ca: &Authority, password: &str| {
+        let (address, ca) = (redis.address(), ca.ca());
+        let tls = format!("{{ca: {}, server_name: quota.test}}", ca.display());
+        let secrets = "secret: {env: QUOTA_SECRET}, password: {env: QUOTA_PASSWORD}";
+        let store = format!("{{address: \"{address}\", tls: {tls}, {secrets}, timeout: 1s}}");
+        let setup = Setup::new(&[&virginia]).top("quota_store", &store);
+        let yaml = setup.routes(&route("shared: true, burst: 2")).yaml();
+        let secrets = [("QUOTA_SECRET", "s3cr3t"), ("QUOTA_PASSWORD", password)];
+        Proxy::start_with(&yaml, &secrets).await
+    };
+    let known = start(&authority, "0pen-sesame").await;
+    let is_up = || known.metrics().count("aorta_quota_store_up", &[]);
+    eventually::equal("the store is up", 1, is_up).await;
+    assert_eq!(Client::new(known.target()).get("/Patient/1").await.status, 200);
+    eventually::equal("the fleet counts", 1, || decisions(&known, "fleet", "allowed")).await;
+    for (stranger, reason) in
+        [(start(&other, "0pen-sesame").await, "connection"), (start(&authority, "wrong").await, "refused")]
+    {
+        let labels = [("reason", reason)];
+        eventually::found("the store is not used", || {
+            let metrics = stranger.metrics();
+            let (errors, up) = ("aorta_quota_store_errors_total", "aorta_quota_store_up");
+            (metrics.count(errors, &labels) > 0 && metrics.count(up, &[]) == 0).then_some(())
+        })
+        .await;
+        assert_eq!(Client::new(stranger.target()).get("/Patient/1").await.status, 200, "requests flow");
+        eventually::equal("it counts alone", 1, || decisions(&stranger, "proxy", "allowed")).await;
+        let said = stranger.program.said();
+        assert!(!said.contains("0pen-sesame") && !said.contains("wrong"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn two_proxies_together_allow_a_client_its_rate_and_no_more() {
+    let fleet = Fleet::new("requests: 20, per: 1s, burst: 20").await;
+    let start = Instant::now();
+    let mut clients = fleet.proxies().map(|proxy| Client::new(proxy.target()));
+    let (mut allowed, mut took) = (0.0, 0.0);
+    for turn in 0_usize.. {
+        let reply = clients[turn % 2].get("/Patient/1").await;
+        took = start.elapsed().as_secs_f64();
+        allowed += f64::from(u8::from(reply.status == 200));
+        if took > 2.0 {
+            break;
+        }
+    }
+    assert!(allowed <= 20.0 + 20.0 * took, "{allowed} in {took} s");
+    // The burst bridges a pause of a busy machine: what the rate gives meanwhile is not lost.
+    assert!(allowed >= 20.0 * took, "{allowed} in {took} s");
+    assert_eq!(fleet.errors(), 0);
 }
 
 #[tokio::test]

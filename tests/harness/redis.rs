@@ -1,5 +1,6 @@
 //! A real Redis on a leased port: it keeps nothing on disk, listens on loopback, and ends with the test.
 
+use crate::authority::Files;
 use crate::eventually;
 use crate::port::Lease;
 use crate::program::Program;
@@ -12,8 +13,16 @@ use std::time::Duration;
 /// A server that is killed is gone within this.
 const END: Duration = Duration::from_secs(5);
 
+/// How one is told to listen.
+#[derive(Clone, Debug, Default)]
+struct Manner {
+    /// A password it wants, and the files of its certificate.
+    locked: Option<(String, Files)>,
+}
+
 /// A running Redis, or a place where one ran.
 pub struct Redis {
+    manner: Manner,
     program: Program,
     lease: Lease,
     directory: tempfile::TempDir,
@@ -25,9 +34,22 @@ impl Redis {
     /// # Panics
     /// When it does not: `.ci/setup test` installs it.
     pub async fn start() -> Self {
+        Self::start_as(Manner::default()).await
+    }
+
+    /// Starts one that speaks TLS only, with this certificate, and wants this password.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn locked(password: &str, files: Files) -> Self {
+        Self::start_as(Manner { locked: Some((password.to_owned(), files)) }).await
+    }
+
+    async fn start_as(manner: Manner) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let lease = Lease::take();
-        let redis = Self { program: run(&lease, &directory), lease, directory };
+        let program = run(&lease, &directory, &manner);
+        let redis = Self { manner, program, lease, directory };
         redis.answers().await;
         redis
     }
@@ -46,7 +68,7 @@ impl Redis {
 
     /// Starts a new one in the same place.
     pub async fn revive(&mut self) {
-        self.program = run(&self.lease, &self.directory);
+        self.program = run(&self.lease, &self.directory, &self.manner);
         self.answers().await;
     }
 
@@ -72,15 +94,31 @@ impl Redis {
     }
 
     async fn answers(&self) {
-        let pong = || self.command("PING").filter(|said| said.contains("PONG"));
+        let pong = || match self.manner.locked {
+            None => self.command("PING").filter(|said| said.contains("PONG")).is_some().then_some(()),
+            Some(_) => TcpStream::connect(self.address()).ok().map(drop),
+        };
         eventually::found(&format!("redis-server answers\n{}", self.program.said()), pong).await;
     }
 }
 
-fn run(lease: &Lease, directory: &tempfile::TempDir) -> Program {
+fn run(lease: &Lease, directory: &tempfile::TempDir, manner: &Manner) -> Program {
     let port = lease.port().to_string();
-    let arguments =
-        ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--daemonize", "no"];
-    let arguments = arguments.map(OsStr::new);
+    let mut arguments = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"]
+        .map(OsStr::new)
+        .to_vec();
+    match &manner.locked {
+        None => arguments.extend(["--port", &port].map(OsStr::new)),
+        Some((password, files)) => {
+            let tls =
+                ["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--requirepass", password];
+            arguments.extend(tls.map(OsStr::new));
+            let certificate = files.certificate.as_os_str();
+            arguments.extend([OsStr::new("--tls-cert-file"), certificate]);
+            arguments.extend([OsStr::new("--tls-key-file"), files.private_key.as_os_str()]);
+            // It wants some; nobody is judged by them.
+            arguments.extend([OsStr::new("--tls-ca-cert-file"), certificate]);
+        }
+    }
     Program::start(OsStr::new("redis-server"), &arguments, &[], Some(directory.path()))
 }

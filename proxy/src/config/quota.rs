@@ -3,6 +3,7 @@
 use super::access::Secret;
 use aorta_core::limit::Quota;
 use http::HeaderName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use std::time::Duration;
 
 /// How often one client of a route may ask.
@@ -34,6 +35,8 @@ pub struct QuotaStore {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// TLS, when it speaks it.
+    pub tls: Option<StoreTls>,
     /// The longest that a request waits for it.
     pub timeout: Duration,
     /// Its keys begin with this.
@@ -44,4 +47,13 @@ pub struct QuotaStore {
     pub username: String,
     /// Its password.
     pub password: Option<Secret>,
+}
+
+/// How the store's certificate is judged.
+#[derive(Clone, Debug)]
+pub struct StoreTls {
+    /// The roots it must lead to.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// The name it must bear.
+    pub server_name: ServerName<'static>,
 }

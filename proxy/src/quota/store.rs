@@ -5,18 +5,24 @@
 //! store that is known to be gone, and nobody has to notice that it is back.
 
 use crate::clock;
-use crate::config::QuotaStore;
+use crate::config::{QuotaStore, StoreTls};
 use aorta_core::limit::{Quota, Ruling};
 use arc_swap::{ArcSwapOption, Guard};
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisError, Script};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, Script};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// The store is asked by the proxy itself so often, and when it is gone it is tried so often.
 const TURN: Duration = Duration::from_secs(1);
@@ -51,6 +57,12 @@ impl Trouble {
     }
 }
 
+impl From<io::Error> for Trouble {
+    fn from(_: io::Error) -> Self {
+        Self::Connection
+    }
+}
+
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
         if error.is_timeout() {
@@ -65,7 +77,10 @@ impl From<RedisError> for Trouble {
 
 /// The way to the store.
 pub struct Store {
-    client: Client,
+    /// Host and port.
+    address: (String, u16),
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    settings: RedisConnectionInfo,
     prefix: String,
     timeout: Duration,
     script: Script,
@@ -80,7 +95,7 @@ impl Store {
     /// The store of this configuration, not yet asked.
     ///
     /// # Errors
-    /// When the address cannot be used.
+    /// When TLS cannot be spoken.
     pub fn new(config: &QuotaStore) -> anyhow::Result<Self> {
         let mut settings = RedisConnectionInfo::default();
         if !config.username.is_empty() {
@@ -89,12 +104,10 @@ impl Store {
         if let Some(password) = &config.password {
             settings = settings.set_password(String::from_utf8_lossy(password.expose()));
         }
-        let address = ConnectionAddr::Tcp(config.host.clone(), config.port).into_connection_info()?;
-        let address = address.set_redis_settings(settings);
-        // A question is small, and nobody waits for more of them to send with it.
-        let address = address.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         Ok(Self {
-            client: Client::open(address)?,
+            address: (config.host.clone(), config.port),
+            tls: config.tls.as_ref().map(connector).transpose()?,
+            settings,
             prefix: format!("{}:quota:", config.prefix),
             timeout: config.timeout,
             script: Script::new(include_str!("take.lua")),
@@ -190,9 +203,31 @@ impl Store {
 
     /// A connection over which a question was answered: by a server that takes writes.
     async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
-        let connecting = timeout(ANSWER_MAX, self.client.get_multiplexed_async_connection());
+        let connecting = timeout(ANSWER_MAX, self.dial());
         let mut connection = connecting.await.map_err(|_| Trouble::Timeout)??;
         self.prove(&mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn dial(&self) -> Result<MultiplexedConnection, Trouble> {
+        let stream = TcpStream::connect((self.address.0.as_str(), self.address.1)).await?;
+        // A question is small, and nobody waits for more of them to send with it.
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            None => self.greet(stream).await,
+            Some((tls, name)) => self.greet(tls.connect(name.clone(), stream).await?).await,
+        }
+    }
+
+    /// Says who asks; then a task of its own carries questions and answers, for as long as anybody holds the connection.
+    async fn greet<S>(&self, stream: S) -> Result<MultiplexedConnection, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let config = AsyncConnectionConfig::default();
+        let (connection, carrying) =
+            MultiplexedConnection::new_with_config(&self.settings, stream, config).await?;
+        tokio::spawn(carrying);
         Ok(connection)
     }
 
@@ -213,4 +248,14 @@ impl Store {
             }
         }
     }
+}
+
+fn connector(tls: &StoreTls) -> anyhow::Result<(TlsConnector, ServerName<'static>)> {
+    let mut roots = RootCertStore::empty();
+    for root in &tls.ca {
+        roots.add(root.clone())?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    Ok((TlsConnector::from(Arc::new(config.with_no_client_auth())), tls.server_name.clone()))
 }

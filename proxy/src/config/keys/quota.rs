@@ -1,6 +1,6 @@
 //! The keys of client quotas: of a route, and of the store that a fleet shares.
 
-use super::table::{count, duration, flag, live, ms, restart, secs, text};
+use super::table::{count, duration, flag, live, ms, optional, required, restart, secs, text};
 use super::{Key, Kind};
 
 pub(super) static RATE_LIMIT: [Key; 6] = [
@@ -24,8 +24,9 @@ pub(super) static RATE_LIMIT: [Key; 6] = [
     ),
 ];
 
-pub(super) static QUOTA_STORE: [Key; 6] = [
-    restart("address", text("127.0.0.1:6379", "127.0.0.1:6379"), "Host and port, in the clear."),
+pub(super) static QUOTA_STORE: [Key; 7] = [
+    restart("address", text("127.0.0.1:6379", "127.0.0.1:6379"), "Host and port."),
+    restart("tls", Kind::OptionalBlock(&STORE_TLS), "Speak TLS to it; absent: in the clear."),
     restart(
         "timeout",
         duration(ms(20), ms(1), secs(1)),
@@ -39,4 +40,17 @@ pub(super) static QUOTA_STORE: [Key; 6] = [
     ),
     restart("username", text("", "aorta"), "A user of its access list; empty: its default user."),
     restart("password", Kind::OptionalSecret, "Its password, if it wants one."),
+];
+
+static STORE_TLS: [Key; 2] = [
+    restart(
+        "ca",
+        required("/etc/aorta/tls/ca.crt"),
+        "PEM file: the roots that its certificate must lead to.",
+    ),
+    restart(
+        "server_name",
+        optional("quota.example.org"),
+        "The name its certificate must bear; absent: the host.",
+    ),
 ];

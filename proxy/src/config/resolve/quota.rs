@@ -2,12 +2,14 @@
 
 use super::names::{check_name, is_host};
 use crate::config::block::{Block, Text};
+use crate::config::certificates::roots;
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
 use crate::config::secrets::secret;
-use crate::config::{ClientKey, QuotaStore, RateLimit};
+use crate::config::{ClientKey, QuotaStore, RateLimit, StoreTls};
 use aorta_core::limit::Quota;
 use http::HeaderName;
+use rustls_pki_types::ServerName;
 use std::num::NonZeroU32;
 
 /// How often one client of this route may ask; `store` says that there is one to count in.
@@ -54,16 +56,31 @@ pub(super) fn quota_store(root: &Block<'_>, outside: &Outside<'_>) -> Option<Quo
     if !username.is_empty() && !block.has("password") {
         block.problem("username", "has no password", "write `password` too");
     }
+    let host = address.as_ref().map_or("", |(host, _)| host);
+    let tls = block.optional_block("tls").map(|block| store_tls(&block, host, outside));
     let (host, port) = address?;
     Some(QuotaStore {
         host,
         port,
+        // None within some is a mistake, and was reported.
+        tls: tls.flatten(),
         timeout: block.duration("timeout"),
         prefix: prefix?.text.to_owned(),
         secret: hashed_with?,
         username,
         password,
     })
+}
+
+fn store_tls(block: &Block<'_>, host: &str, outside: &Outside<'_>) -> Option<StoreTls> {
+    let named = block.text("server_name");
+    let name = named.as_ref().map_or(host, |name| name.text);
+    let server_name = ServerName::try_from(name.to_owned()).ok();
+    if let (Some(named), None) = (&named, &server_name) {
+        let wrong = format!("{} is no host name", quoted(named.text));
+        block.problem("server_name", wrong, "write the name in the store's certificate");
+    }
+    Some(StoreTls { ca: roots(block, "ca", outside)?, server_name: server_name? })
 }
 
 fn host_and_port(block: &Block<'_>, text: &Text<'_>) -> Option<(String, u16)> {

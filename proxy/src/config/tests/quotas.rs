@@ -71,6 +71,17 @@ fn the_secrets_of_the_store_are_read_and_never_printed() {
 }
 
 #[test]
+fn the_certificate_of_the_store_is_judged_by_a_named_authority() {
+    check(
+        &stored("{secret: {env: KEY}, tls: {server_name: \"a b\"}}", "{shared: true}"),
+        &[
+            "1:35: quota_store.tls.ca: is missing; write for example `ca: /etc/aorta/tls/ca.crt`",
+            "1:54: quota_store.tls.server_name: `a b` is no host name; write the name in the store's certificate",
+        ],
+    );
+}
+
+#[test]
 fn a_route_that_is_audited_needs_a_file() {
     let audited = |word: &str| GOOD.replace("pool: records}", &format!("pool: records, audit: {word}}}"));
     check(
