@@ -16,7 +16,7 @@
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`reload`] (how another one comes into force), [`resolver`] (names to
 //! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
-//! [`clock`] (the only one), [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
+//! [`clock`] (the only one), [`last_call`], [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time), [`tape`] (what the core was
 //! asked, to be asked again), [`sign`] (signatures of AWS).
 
@@ -41,6 +41,7 @@ pub mod head;
 pub mod headers;
 pub mod intake;
 pub mod interaction;
+pub mod last_call;
 pub mod life;
 pub mod limits;
 pub mod line;

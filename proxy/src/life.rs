@@ -3,12 +3,12 @@
 //! It ends in three steps: the listeners take no new connection; each idle connection is kept for one more request;
 //! what is idle even then is closed. So a client that sends just as the process ends is served.
 
-use crate::clock;
+use crate::{clock, last_call};
 use aorta_core::time::Timestamp;
 use parking_lot::Mutex;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -24,7 +24,9 @@ pub struct Life {
     accepting: AtomicUsize,
     beats: Mutex<Vec<Arc<Beat>>>,
     /// The sockets that clients connect to, for whoever takes over.
-    sockets: Mutex<Vec<(SocketAddr, TcpListener)>>,
+    sockets: Mutex<Vec<Kept>>,
+    /// Another process may have them too.
+    handed_over: AtomicBool,
     closes: watch::Sender<bool>,
     admin_closes: watch::Sender<bool>,
     idle_ends: watch::Sender<bool>,
@@ -32,9 +34,23 @@ pub struct Life {
 }
 
 impl Life {
-    /// Keeps a socket, so that it can be handed over.
+    /// Keeps a socket that clients connect to, so that it can be handed over.
     pub fn keep(&self, address: SocketAddr, socket: TcpListener) {
-        self.sockets.lock().push((address, socket));
+        self.sockets.lock().push(Kept { address, socket, of_clients: true });
+    }
+
+    /// The same with the admin port's.
+    pub fn keep_admin(&self, address: SocketAddr, socket: TcpListener) {
+        self.sockets.lock().push(Kept { address, socket, of_clients: false });
+    }
+
+    /// No more clients begin to connect; false when it is not for this process alone to say so, or the system does not
+    /// allow it.
+    pub fn last_call(&self) -> bool {
+        let sockets = self.sockets.lock();
+        let made = |kept: &Kept| last_call::make(&kept.socket);
+        let mut of_clients = sockets.iter().filter(|kept| kept.of_clients);
+        !self.handed_over.load(Ordering::Relaxed) && of_clients.all(|kept| made(kept).is_ok())
     }
 
     /// The sockets that can be handed over; none once the process is about to end.
@@ -42,7 +58,8 @@ impl Life {
     /// # Errors
     /// When the process may open no more files.
     pub fn sockets(&self) -> std::io::Result<Vec<(SocketAddr, TcpListener)>> {
-        let again = |(address, socket): &(SocketAddr, TcpListener)| Ok((*address, socket.try_clone()?));
+        self.handed_over.store(true, Ordering::Relaxed);
+        let again = |kept: &Kept| Ok((kept.address, kept.socket.try_clone()?));
         self.sockets.lock().iter().map(again).collect()
     }
 
@@ -116,6 +133,13 @@ impl Life {
     pub fn idle_ending(&self) -> watch::Receiver<bool> {
         self.idle_ends.subscribe()
     }
+}
+
+/// A listening socket.
+struct Kept {
+    address: SocketAddr,
+    socket: TcpListener,
+    of_clients: bool,
 }
 
 /// When a thread last showed that it runs: microseconds on the core's scale, and zero before the first time.

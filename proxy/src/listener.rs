@@ -94,7 +94,7 @@ pub fn admin(
 ) -> anyhow::Result<Worker<HttpServer<Admin>>> {
     let service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
     let endpoint = ListenerConfig::tcp(address.to_string());
-    proxy.life.keep(address, socket.try_clone()?);
+    proxy.life.keep_admin(address, socket.try_clone()?);
     Ok(Worker::new(proxy, service, endpoint, (address, socket), proxy.life.admin_closing()))
 }
 

@@ -1,6 +1,7 @@
 //! The end of the process, such that no request is lost.
 
 use crate::config::Shutdown;
+use crate::last_call;
 use crate::life::{self, Life};
 use crate::notify;
 use crate::reload::{Cause, NotReloaded, Reloads};
@@ -116,6 +117,9 @@ impl Stop {
         if why == Why::Terminated && !unready.is_zero() {
             tracing::info!(?unready, "not ready any more");
             sleep(unready).await;
+        }
+        if why != Why::Replaced && life.last_call() {
+            sleep(last_call::SPAN).await;
         }
         life.close();
         if why == Why::Replaced {

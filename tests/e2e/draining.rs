@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use bytes::Bytes;
-use harness::client::Client;
+use harness::client::{Client, Target};
 use harness::eventually;
 use harness::metrics::get;
 use harness::upstream::Speech;
@@ -10,6 +10,8 @@ use harness::upstream::answer::{FHIR_JSON, record};
 use harness::upstream::script::{Answer, Behaviour, Order};
 use http::Request;
 use nix::sys::signal::Signal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -119,4 +121,40 @@ async fn a_second_signal_ends_it_at_once() {
     world.proxy.program.signal(Signal::SIGTERM);
     closed(&world).await;
     assert_eq!(world.proxy.stop(), 0);
+}
+
+/// Creates on new connections, one after the other, until connecting is refused; tells what broke.
+fn newcomer(target: Target, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<(usize, Option<String>)> {
+    tokio::spawn(async move {
+        let mut served = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let body = Bytes::from_static(br#"{"resourceType":"Patient"}"#);
+            let post = Request::post("/Patient").header("content-type", "application/fhir+json");
+            match Client::new(target.clone()).attempt(post.body(body).unwrap()).await {
+                Ok(reply) if reply.status == 201 => served += 1,
+                Ok(reply) => return (served, Some(format!("status {}", reply.status))),
+                // It may go elsewhere: nothing was sent.
+                Err(broken) if broken.unsent => return (served, None),
+                Err(broken) => return (served, Some(broken.words)),
+            }
+        }
+        (served, None)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_connects_as_the_process_ends_is_served_or_refused_and_never_cut_off() {
+    // A restart each time: the moment is short.
+    for _ in 0..4 {
+        let mut world = World::with(Speech::Plain, |setup, _| setup.top("shutdown", "{idle: 1s}")).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let newcomers: Vec<_> = (0..24).map(|_| newcomer(world.proxy.target(), Arc::clone(&stop))).collect();
+        eventually::found("they are served", || (world.seen() > 100).then_some(())).await;
+        assert_eq!(tokio::task::block_in_place(|| world.proxy.stop()), 0);
+        stop.store(true, Ordering::Relaxed);
+        for newcomer in newcomers {
+            let (served, cut) = newcomer.await.unwrap();
+            assert_eq!(cut, None, "after {served}");
+        }
+    }
 }
