@@ -70,7 +70,8 @@ pub struct Reply {
 pub struct Broken {
     /// In words.
     pub words: String,
-    /// Nothing of the request was sent: it may be sent elsewhere, whatever it is.
+    /// Nothing of the request was sent, or HTTP/2 says that nobody looked at it (RFC 9113 section 8.7): it may be sent
+    /// elsewhere, whatever it is.
     pub unsent: bool,
     /// The connection ended before an answer began: what may be repeated may be sent once more (RFC 9110 section
     /// 9.2.2).
@@ -180,7 +181,7 @@ impl Client {
             Sender::Http2(sender) => sender.try_send_request(request).await,
         };
         let response = response.map_err(|mut error| {
-            let unsent = error.take_message().is_some();
+            let unsent = error.take_message().is_some() || is_unprocessed(error.error());
             Broken { words: format!("no head: {:?}", error.error()), unsent, unanswered: true }
         })?;
         let (parts, body) = response.into_parts();
@@ -205,6 +206,16 @@ impl Client {
         }
         Request::from_parts(parts, Full::new(body))
     }
+}
+
+/// A stream beyond the last one of a connection that its server ends, or one that was refused.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let h2 = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    h2.is_some_and(|error| match error.reason() {
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        Some(h2::Reason::REFUSED_STREAM) => error.is_reset(),
+        _ => false,
+    })
 }
 
 async fn whole(body: Incoming) -> Result<Bytes, String> {

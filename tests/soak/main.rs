@@ -22,6 +22,9 @@ struct Flags {
     /// Seconds of load before the first event, and again before the memory is looked at.
     #[arg(long)]
     steady: Option<u64>,
+    /// How often each proxy is replaced, and how often restarted, together.
+    #[arg(long)]
+    turns: Option<usize>,
     /// Where the report goes.
     #[arg(long, default_value = "target/soak")]
     output: PathBuf,
@@ -44,6 +47,8 @@ fn soak(flags: &Flags) -> anyhow::Result<bool> {
         let _ = writeln!(std::io::stdout().lock(), "{:5.0} s  {words}", start.elapsed().as_secs_f64());
     };
     let mut plan = if flags.quick { Plan::short() } else { Plan::full() };
+    plan.upgrades = flags.turns.unwrap_or(plan.upgrades);
+    plan.restarts = flags.turns.unwrap_or(plan.restarts);
     plan.steady = flags.steady.map_or(plan.steady, Duration::from_secs);
     let runtime = tokio::runtime::Runtime::new()?;
     let report = runtime.block_on(async { tokio::time::timeout(BOUND, run(plan, &told)).await });

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 /// One request in so many creates a record.
 const CREATE_EACH: usize = 10;
+/// One caller in so many keeps no connection: each of its requests comes on a new one.
+const FLEETING_EACH: u32 = 10;
 /// Connections that are tried for one request before it counts as lost: both proxies, twice and once more.
 const CONNECTIONS_MAX: usize = 5;
 /// Losses that are told in words.
@@ -27,6 +29,8 @@ pub struct Tally {
     pub answered: u64,
     /// Of them: reads that were sent once more, because a connection ended before their answer began.
     pub resent: u64,
+    /// Why, for the first of them.
+    pub resent_told: Vec<String>,
     /// Of them: requests for which another connection had to be opened before anything was sent.
     pub moved: u64,
     /// The others.
@@ -55,7 +59,8 @@ impl Callers {
         let count = u32::try_from(callers.len()).unwrap_or(u32::MAX);
         for (number, targets) in (0..).zip(callers) {
             let (tally, stop) = (Arc::clone(&tally), Arc::clone(&stop));
-            let caller = Caller { number, targets, at: 0, client: None };
+            let keeps = number % FLEETING_EACH != FLEETING_EACH - 1;
+            let caller = Caller { number, targets, at: 0, client: None, keeps };
             // Not all at once.
             let first = tokio::time::Instant::now() + pace * number / count.max(1);
             tasks.spawn(caller.call_on(tally, stop, first, pace));
@@ -88,11 +93,12 @@ struct Caller {
     targets: Vec<Target>,
     at: usize,
     client: Option<Client>,
+    keeps: bool,
 }
 
 /// What became of one request.
 enum Fate {
-    Answered { resent: bool, moved: bool },
+    Answered { resent: Option<String>, moved: bool },
     Lost(String),
 }
 
@@ -122,13 +128,14 @@ impl Caller {
     }
 
     async fn call(&mut self, request: &Request<Bytes>, creates: bool) -> Fate {
-        let (mut resent, mut moved) = (false, false);
+        let (mut resent, mut moved) = (None, false);
         let mut last = String::new();
         for _ in 0..CONNECTIONS_MAX {
             let target = &self.targets[self.at % self.targets.len()];
             let client = self.client.get_or_insert_with(|| Client::new(target.clone()));
             let broken = match client.attempt(request.clone()).await {
                 Ok(reply) if reply.status == if creates { 201 } else { 200 } => {
+                    self.client = self.client.take().filter(|_| self.keeps);
                     return Fate::Answered { resent, moved };
                 }
                 Ok(reply) => return Fate::Lost(format!("status {}", reply.status)),
@@ -138,8 +145,8 @@ impl Caller {
             self.at += 1;
             if broken.unsent {
                 moved = true;
-            } else if broken.unanswered && !creates && !resent {
-                resent = true;
+            } else if broken.unanswered && !creates && resent.is_none() {
+                resent = Some(broken.words.clone());
             } else {
                 return Fate::Lost(broken.words);
             }
@@ -165,8 +172,13 @@ fn book(tally: &mut Tally, fate: Fate, due: Instant, create: Option<String>) {
     match fate {
         Fate::Answered { resent, moved } => {
             tally.answered += 1;
-            tally.resent += u64::from(resent);
-            tally.moved += u64::from(moved && !resent);
+            tally.moved += u64::from(moved && resent.is_none());
+            if let Some(words) = resent {
+                tally.resent += 1;
+                if tally.resent_told.len() < TOLD {
+                    tally.resent_told.push(words);
+                }
+            }
             tally.micros.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
             if let Some(marker) = create {
                 tally.creates.insert(marker, true);

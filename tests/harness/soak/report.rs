@@ -25,6 +25,8 @@ pub struct Report {
     pub answered: u64,
     /// Of them reads that were sent once more after a connection had ended before their answer.
     pub resent: u64,
+    /// Why, for the first of them.
+    pub resent_told: Vec<String>,
     /// Of them requests that found their connection closed before anything was sent, and opened another.
     pub moved: u64,
     /// Requests without a right answer.
@@ -63,6 +65,7 @@ impl Report {
         let times = |marker: &String| executed.get(marker).copied().unwrap_or_default();
         (self.requests, self.answered, self.lost) = (tally.sent, tally.answered, tally.lost);
         (self.resent, self.moved, self.told) = (tally.resent, tally.moved, tally.told.clone());
+        self.resent_told = tally.resent_told.clone();
         self.creates = tally.creates.len();
         self.created_twice = tally.creates.keys().filter(|marker| times(marker) > 1).count();
         let answered = tally.creates.iter().filter(|(_, answered)| **answered);
@@ -121,7 +124,8 @@ impl Report {
         );
         row("requests, of them creates", format!("{}, {}", self.requests, self.creates));
         row("**lost**", format!("**{}**", self.lost));
-        row("reads sent once more", self.resent.to_string());
+        let why = self.resent_told.first().map(|why| format!(": {why}")).unwrap_or_default();
+        row("reads sent once more", format!("{}{why}", self.resent));
         row("requests that opened another connection first", self.moved.to_string());
         row(
             "creates that took effect twice, or never",
