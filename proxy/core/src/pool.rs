@@ -168,8 +168,9 @@ pub struct Pool {
     upstreams: Vec<Upstream>,
     /// Those that are not configured any more, as long as an attempt at them is out.
     retired: Vec<Upstream>,
-    /// The number of the next key, of an upstream or of a record store.
+    /// The numbers of the next keys, of an upstream and of a record store.
     next_key: u64,
+    next_store: u64,
     balancer: Balancer,
     affinity: WriteAffinity,
     /// The priorities there are, lowest first.
@@ -208,6 +209,7 @@ impl Pool {
             upstreams: Vec::new(),
             retired: Vec::new(),
             next_key: 0,
+            next_store: 0,
             spec,
         };
         let spec = Arc::clone(&pool.spec);

@@ -29,13 +29,14 @@ use crate::check::CheckResult;
 use crate::classify::Class;
 use crate::drill::DrillPlan;
 use crate::exchange::{Attempt, Late};
-use crate::pool::{Pool, PoolEvent};
+use crate::pool::{Pool, PoolEvent, PoolSpec};
 use crate::receipt::Receipt;
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
 use crate::verdict::Verdict;
 use report::Report;
 use scenario::{Request, Scenario};
+use std::sync::Arc;
 
 /// One thing that happened at a proxy, and its pool right after it.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,8 @@ pub enum What<'a> {
     },
     /// A drill began, or somebody looked whether it must end.
     Drill,
+    /// The pool is configured anew.
+    Reloaded,
     /// The pool had something to tell.
     Told {
         /// What.
@@ -133,6 +136,17 @@ pub enum What<'a> {
 /// The watcher sees every step; the same scenario and seed give the same steps.
 pub fn run(scenario: &Scenario, seed: u64, watch: &mut dyn FnMut(&Step<'_>)) -> Report {
     world::World::new(scenario, seed, watch).run()
+}
+
+/// The same with another specification of the pool from each of these moments on, at every proxy. Upstreams that come
+/// have the skies that follow; whether the proxies check by themselves must not change.
+pub fn run_reloads(
+    scenario: &Scenario,
+    reloads: &[(Timestamp, Arc<PoolSpec>)],
+    seed: u64,
+    watch: &mut dyn FnMut(&Step<'_>),
+) -> Report {
+    world::World::new(scenario, seed, watch).with_reloads(reloads).run()
 }
 
 /// The same with a drill, asked for at this moment; no check of the proxy's own meets it.

@@ -18,6 +18,8 @@ mod fleet;
 mod lateness;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/reloads.rs"]
+mod reloads;
 #[path = "simulation/request_laws.rs"]
 mod request_laws;
 #[path = "simulation/upstream_laws.rs"]
@@ -27,11 +29,13 @@ mod without;
 
 use aorta_core::simulate::report::Report;
 use aorta_core::simulate::scenario::Scenario;
-use aorta_core::simulate::{Step, run};
+use aorta_core::simulate::{Step, run, run_reloads};
+use aorta_core::time::Timestamp;
 use check_laws::CheckLaws;
 use domain_laws::DomainLaws;
 use request_laws::RequestLaws;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use upstream_laws::UpstreamLaws;
 
 const SEEDS: u64 = 256;
@@ -43,11 +47,22 @@ fn lawful(scenario: &Scenario, seed: u64) -> Report {
 
 /// The same, with somebody who looks on.
 fn lawful_with(scenario: &Scenario, seed: u64, look: &mut dyn FnMut(&Step<'_>)) -> Report {
+    lawful_under(&[], scenario, seed, look)
+}
+
+/// The same while somebody reloads what is in force already: every law goes on.
+fn lawful_under(
+    reloads: &[Timestamp],
+    scenario: &Scenario,
+    seed: u64,
+    look: &mut dyn FnMut(&Step<'_>),
+) -> Report {
+    let reloads: Vec<_> = reloads.iter().map(|at| (*at, Arc::clone(&scenario.pool))).collect();
     let mut requests = RequestLaws::new(scenario);
     let mut upstreams = UpstreamLaws::new(scenario);
     let mut domains = DomainLaws::new(scenario);
     let mut checks = CheckLaws::new(scenario);
-    let report = run(scenario, seed, &mut |step: &Step<'_>| {
+    let report = run_reloads(scenario, &reloads, seed, &mut |step: &Step<'_>| {
         domains.watch(step, &requests);
         upstreams.watch(step, &requests, &domains);
         requests.watch(step);
@@ -77,8 +92,8 @@ fn every_law_holds_in_every_weather() {
     for seed in seeds() {
         let scenario = random::scenario(seed);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let report = lawful(&scenario, seed);
-            let again = run(&scenario, seed, &mut |_| {});
+            let report = lawful_under(&reloads::moments(seed, scenario.span), &scenario, seed, &mut |_| {});
+            let again = lawful_under(&reloads::moments(seed, scenario.span), &scenario, seed, &mut |_| {});
             assert_eq!(report.trace, again.trace, "the same seed took another course");
             report
         }));

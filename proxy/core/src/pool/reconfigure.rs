@@ -87,8 +87,8 @@ impl Pool {
             let name = &held.spec.data_domain;
             held.domain = (!name.is_empty()).then(|| {
                 *stores.entry(name.clone()).or_insert_with(|| {
-                    self.next_key += 1;
-                    DomainKey(self.next_key - 1)
+                    self.next_store += 1;
+                    DomainKey(self.next_store - 1)
                 })
             });
         }

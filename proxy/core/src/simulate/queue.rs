@@ -22,6 +22,8 @@ pub(super) enum Due {
     Silence { id: u64, number: usize },
     /// A streamed answer ends.
     StreamEnd { id: u64, breaks: bool },
+    /// The pools are configured anew, with this one of the specifications.
+    Reload { index: usize },
     /// A drill begins, or is looked at.
     Drill,
     /// A client loses patience.

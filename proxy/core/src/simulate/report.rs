@@ -88,8 +88,12 @@ impl Report {
             What::Chosen { request, attempt, hedge, .. } => {
                 self.attempts += 1;
                 self.hedges += u64::from(*hedge);
-                self.shares[attempt.upstream.number()] += 1;
-                self.timeline.at(at).received[attempt.upstream.number()] += 1;
+                let upstream = attempt.upstream.number();
+                for received in [&mut self.shares, &mut self.timeline.at(at).received] {
+                    // One that came with a reload.
+                    received.resize(received.len().max(upstream + 1), 0);
+                    received[upstream] += 1;
+                }
                 self.mark(request.id);
                 self.mark(attempt.upstream.number() as u64);
             }
@@ -113,7 +117,7 @@ impl Report {
                 self.close(at, request, receipt);
             }
             What::Told { event } => self.told(at, *event),
-            What::Drill => {}
+            What::Drill | What::Reloaded => {}
             What::Verified { upstream, .. } | What::Checked { upstream, .. } => {
                 self.mark(upstream.number() as u64);
             }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod drill;
+mod reload;
 
 use super::queue::{Due, Queue};
 use super::region::Region;
@@ -13,7 +14,7 @@ use crate::check::CheckResult;
 use crate::classify::Class;
 use crate::drill::DrillPlan;
 use crate::exchange::{Attempt, Came, Exchange, Failure, Straggler};
-use crate::pool::{Pool, PoolEvent};
+use crate::pool::{Pool, PoolEvent, PoolSpec};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
@@ -65,6 +66,7 @@ pub(super) struct World<'a> {
     report: Report,
     now: Timestamp,
     drill: Option<DrillPlan>,
+    reloads: Vec<Arc<PoolSpec>>,
     // Separate from each other and from every proxy's: a change of policy must not change the traffic it is
     // measured by.
     traffic: Rng,
@@ -93,6 +95,7 @@ impl<'a> World<'a> {
             report: Report::new(scenario),
             now: Timestamp::ZERO,
             drill: None,
+            reloads: Vec::new(),
             traffic,
             weather,
             checks,
@@ -113,6 +116,7 @@ impl<'a> World<'a> {
                 Due::Silence { id, number } => self.end_loser(id, number, None),
                 Due::StreamEnd { id, breaks } => self.end_stream(id, breaks),
                 Due::Departure { id } => self.close(id),
+                Due::Reload { index } => self.reload(index),
                 Due::Drill => self.drill(),
                 Due::Verified { proxy, upstream } => self.verified(proxy, upstream),
                 Due::Beat { proxy, upstream } => self.beat(proxy, upstream),

@@ -42,7 +42,7 @@ pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamS
     weights.into_iter().enumerate().map(spec).collect()
 }
 
-fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
+pub(crate) fn pool(rng: &mut Rng, count: usize) -> PoolSpec {
     let attempt = millis(rng, 1_000..10_000);
     let mut specs = upstreams((0..count).map(|_| rng.u32(1..=10)));
     let has_standby = rng.bool();

@@ -126,6 +126,7 @@ impl<'a> RequestLaws<'a> {
                 self.strand(step.at, step.pool, upstream.number());
             }
             What::Drill
+            | What::Reloaded
             | What::Told { .. }
             | What::Verified { .. }
             | What::Checked { .. }

@@ -107,7 +107,7 @@ impl<'a> UpstreamLaws<'a> {
             }
             What::Verified { .. } | What::Checked { .. } => self.blameless = false,
             What::Told { event } => self.told(step.at, step.pool, event),
-            What::Drill => {}
+            What::Drill | What::Reloaded => {}
         }
         always(step.pool);
         for (upstream, memory) in step.pool.upstreams().iter().zip(&self.memories) {
