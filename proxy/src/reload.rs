@@ -8,6 +8,7 @@ mod watch;
 
 pub use diff::{Preview, preview};
 
+use crate::audit::Order;
 use crate::clock;
 use crate::config::{self, Config, Files, Settings};
 use crate::log_level::LogLevel;
@@ -167,6 +168,10 @@ impl Reloads {
                 ));
             }
         }
+        if let Some(audit) = proxy.audit.as_ref().filter(|_| cause != Cause::Admin) {
+            let status = if problems.is_none() { 200 } else { 422 };
+            audit.order(&Order { who: by, order: "reload", on: "", reason: "", status });
+        }
         let problems = problems.cloned().unwrap_or_default();
         *self.last.lock() = Some(Attempt { unix: clock::unix(), cause, problems });
     }
@@ -222,6 +227,7 @@ async fn bring_into_force(proxy: &Arc<Proxy>, config: Config) {
     proxy.snapshot.store(Arc::clone(&new));
     told.iter().for_each(|(pool, events)| proxy.tell(pool, events));
     proxy.metrics.gone(&old, &new);
+    proxy.quotas.keep_only(|name| new.routes.routes().iter().any(|route| route.name == name));
     proxy.generations.send_replace(new.loaded.generation);
 }
 

@@ -233,7 +233,11 @@ impl Proxy {
         visit: &mut Visit,
     ) -> Result<(), Refusal> {
         let audited = settings.map_or(Audited::Off, |settings| settings.audit);
-        let Some(audit) = self.audit.as_ref().filter(|_| audited != Audited::Off) else { return Ok(()) };
+        let Some(audit) = self.audit.as_ref().filter(|_| audited != Audited::Off) else {
+            // A reload brought the route's key into force, and the file waits for a restart.
+            let unrecorded = audited == Audited::Closed;
+            return if unrecorded { Err(Refusal::AuditUnavailable) } else { Ok(()) };
+        };
         visit.auditing = audit.admit(audited)?;
         if pool.is_some_and(|pool| pool.config.spec.fhir) {
             visit.record = audit.pseudonym(path);

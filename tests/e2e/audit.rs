@@ -283,3 +283,27 @@ async fn orders_of_operators_leave_entries_too() {
     assert_eq!(audited.world.client().get("/Patient/1").await.status, 200);
     assert!(audited.entries("request").is_empty(), "the route is not audited");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_audits_closed_by_a_reload_refuses_until_an_upgrade_opens_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let change = |setup: harness::setup::Setup, _: &_| setup.top("reload", "{watch: 0s}");
+    let mut world = World::with(Speech::Http1, change).await;
+    let mut client = world.client();
+    assert_eq!(client.get("/Patient/1").await.status, 200);
+    let text = fs::read_to_string(world.proxy.file()).unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let text = text.replace("pool: records}", "pool: records, audit: closed}");
+    let text = format!("audit: {{file: {}}}\n{text}", file.display());
+    fs::write(world.proxy.file(), text).unwrap();
+    let admin = world.proxy.admin();
+    let mut orders = Client::new(Target { host: admin.to_string(), ..Target::plain(admin) });
+    assert_eq!(orders.post("/api/reload", "").await.status, 200);
+    assert_eq!((client.get("/Patient/1").await.status, world.seen()), (503, 1));
+    drop((client, orders));
+    world.proxy.upgrade();
+    assert_eq!(world.client().get("/Patient/1").await.status, 200);
+    let written = || fs::read_to_string(&file).unwrap_or_default().contains("\"kind\":\"request\"");
+    eventually::equal("the entry is written", true, written).await;
+    must_be_sound(&file);
+}

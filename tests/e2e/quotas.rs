@@ -4,7 +4,7 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::authority::Authority;
-use harness::client::{Client, Reply};
+use harness::client::{Client, Reply, Target};
 use harness::eventually;
 use harness::proxy::Proxy;
 use harness::raw::Raw;
@@ -87,6 +87,24 @@ async fn clients_are_told_apart_by_the_header_that_is_named_and_believed_about_n
     assert_eq!(client.get("/Patient/1").await.status, 200, "without it the address counts");
     let forged = Request::get("/Patient/1").header("x-forwarded-for", "192.0.2.1").body(Bytes::new());
     assert_eq!(client.send(forged.unwrap()).await.unwrap().status, 429);
+}
+
+#[tokio::test]
+async fn a_reload_takes_a_new_limit_and_keeps_what_clients_have_used() {
+    let setup = |setup: Setup, _: &_| setup.top("reload", "{watch: 0s}").routes(&route("burst: 3"));
+    let world = World::with(Speech::Http1, setup).await;
+    let mut client = world.client();
+    for expected in [200, 200, 200, 429] {
+        assert_eq!(client.get("/Patient/1").await.status, expected);
+    }
+    let text = std::fs::read_to_string(world.proxy.file()).unwrap();
+    std::fs::write(world.proxy.file(), text.replace("burst: 3", "burst: 5")).unwrap();
+    let admin = world.proxy.admin();
+    let mut orders = Client::new(Target { host: admin.to_string(), ..Target::plain(admin) });
+    assert_eq!(orders.post("/api/reload", "").await.status, 200);
+    for expected in [200, 200, 429] {
+        assert_eq!(client.get("/Patient/1").await.status, expected);
+    }
 }
 
 /// Two proxies over one Redis, before the same two regions.

@@ -63,9 +63,9 @@ pub(super) fn request(snapshot: &Snapshot, visit: &Visit, receipt: &Receipt) -> 
 /// An order of an operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
-    /// By whose token.
+    /// By whose token, or what made the proxy do it.
     pub who: &'a str,
-    /// The admin port's path, with stars.
+    /// The admin port's path, with stars; or a word where nobody asked there.
     pub order: &'a str,
     /// What stood for the stars.
     pub on: &'a str,
