@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-watch test check bench soak reproduce setup release install uninstall clean
+.PHONY: help build demo demo-watch test check bench instructions soak reproduce setup release install uninstall clean
 
 # Cargo's own rule for where things are built.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -42,7 +42,7 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	@# These pages are for those who work on the code, so a link to something private leads somewhere.
 	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
-	shellcheck .ci/run .ci/setup .ci/shipped .ci/fleet .ci/tools
+	shellcheck .ci/run .ci/setup .ci/shipped .ci/fleet .ci/tools .ci/envoy
 	$(TOOLS)/bin/cargo-shear
 	$(TOOLS)/bin/cargo-deny --locked --log-level error check licenses bans sources
 	@if timeout 60 $(TOOLS)/bin/cargo-deny fetch db >/dev/null 2>&1; \
@@ -53,10 +53,17 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	.ci/fleet $(TOOLS)
 	if test -x $(TOOLS)/bin/cfn-lint; then $(TOOLS)/bin/cfn-lint lambda-fn/template.yaml; fi
 
-bench: ## Measure Aorta beside NGINX and HAProxy
+bench: ## Measure Aorta beside NGINX, HAProxy, Envoy and Caddy; ARGS="--help" for parts of it
 	@.ci/setup bench
+	@.ci/envoy $(TOOLS)/envoy
 	$(BUILD) --release
-	@exec $(TARGET)/release/aorta-bench $(ARGS)
+	@AORTA_BENCH_TOOLS=$(TOOLS)/envoy/bin exec $(TARGET)/release/aorta-bench $(ARGS)
+
+instructions: ## Count the instructions of a request beside the last release; ARGS=--renew keeps them
+	@.ci/setup count
+	$(BUILD)
+	$(CARGO) build --profile counted --package aorta-proxy
+	@AORTA_BIN_DIR=$(TARGET)/counted exec $(TARGET)/debug/aorta-bench --only instructions --output $(TARGET)/instructions $(ARGS)
 
 soak: ## Reload, replace and restart two proxies under load, and count every request
 	@.ci/setup build

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const START_MAX: Duration = Duration::from_secs(20);
+/// A program inside an emulator takes its time.
+const START_MAX: Duration = Duration::from_secs(60);
 const END_MAX: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -20,6 +21,26 @@ pub(crate) enum Output {
     Kept,
     /// To /dev/null.
     Dropped,
+}
+
+/// What is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    path: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Program {
+    /// A program without arguments.
+    pub(crate) const fn new(path: PathBuf) -> Self {
+        Self { path, arguments: Vec::new() }
+    }
+
+    /// More arguments, behind those it has.
+    pub(crate) fn arguments(mut self, more: &[String]) -> Self {
+        self.arguments.extend_from_slice(more);
+        self
+    }
 }
 
 /// A running process. It is ended when this is dropped.
@@ -34,8 +55,7 @@ impl Child {
     /// Starts a program; its output files lie in `directory` under `name`.
     pub(crate) fn start(
         name: &str,
-        program: &Path,
-        arguments: &[String],
+        program: &Program,
         directory: &Path,
         output: Output,
     ) -> anyhow::Result<Self> {
@@ -44,14 +64,18 @@ impl Child {
             Output::Kept => Stdio::from(File::create(&out)?),
             Output::Dropped => Stdio::from(File::options().write(true).open("/dev/null")?),
         };
-        let process = Command::new(program)
-            .args(arguments)
+        let process = Command::new(&program.path)
+            .args(&program.arguments)
             .current_dir(directory)
+            // Whatever a program keeps for its user is kept here.
+            .env("HOME", directory)
+            .env("XDG_CONFIG_HOME", directory)
+            .env("XDG_DATA_HOME", directory)
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::from(File::create(&err)?))
             .spawn()
-            .with_context(|| format!("{} does not start", program.display()))?;
+            .with_context(|| format!("{} does not start", program.path.display()))?;
         Ok(Self { name: name.to_owned(), process, out, err })
     }
 

@@ -1,25 +1,39 @@
 //! Processor time for each proxied request, in rounds that take turns, so that a change of the machine hits all alike.
 
-use crate::child::{Child, Output};
-use crate::closed_loop::Outcome;
-use crate::figures::{median, table};
-use crate::peers::{Contender, Proxy, Work};
+mod goals;
+mod tables;
+
+use crate::figures::Spread;
+use crate::peers::{Contender, Field};
+use crate::proxy::{Proxy, Work};
 use crate::report::Report;
 use crate::run_time::nanoseconds;
-use crate::stage::Stage;
+use crate::stage::{Payload, Stage};
+use crate::upstreams::{Ask, Load, Upstreams};
 use anyhow::ensure;
+use bytes::Bytes;
 use harness::client::{Client, Target};
-use harness::port::Lease;
+use http::Request;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 const CONNECTIONS: usize = 64;
-const WARM_UP_MS: u64 = 700;
-const CONTENDERS: [Contender; 4] =
-    [Contender::Aorta, Contender::Nginx, Contender::Haproxy, Contender::AortaLogging];
-const DIRECT: &str = "the upstream itself";
+const WARM_UP_MS: u64 = 400;
+const CONTENDERS: [Contender; 6] = [
+    Contender::Aorta,
+    Contender::Nginx,
+    Contender::Haproxy,
+    Contender::Envoy,
+    Contender::Caddy,
+    Contender::AortaLogging,
+];
+const ASKS: [Ask; 4] = [
+    Ask { create: false, payload: Payload::Record },
+    Ask { create: true, payload: Payload::Record },
+    Ask { create: false, payload: Payload::Page },
+    Ask { create: true, payload: Payload::Page },
+];
 
 /// One proxy's turn in one round.
 #[derive(Clone, Debug, Serialize)]
@@ -32,113 +46,153 @@ struct Turn {
     first_error: String,
 }
 
-type Turns = BTreeMap<&'static str, Vec<Turn>>;
-
-/// Two upstreams, plain and TLS, in one process.
-pub(crate) struct Upstreams {
-    child: Child,
-    plain: [Lease; 2],
-    tls: [Lease; 2],
+/// What one kind of request cost each contender, round by round.
+#[derive(Clone, Debug, Serialize)]
+struct Case {
+    #[serde(skip)]
+    ask: Ask,
+    tls: bool,
+    name: String,
+    turns: Vec<(&'static str, Vec<Turn>)>,
 }
 
-impl Upstreams {
-    /// Starts it.
-    pub(crate) async fn start(stage: &Stage) -> anyhow::Result<Self> {
-        let (plain, tls) = ([Lease::take(), Lease::take()], [Lease::take(), Lease::take()]);
-        let mut arguments = vec!["respond".to_owned()];
-        let mut tell = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
-        plain.iter().for_each(|lease| tell("--plain", lease.address().to_string()));
-        tls.iter().for_each(|lease| tell("--tls", lease.address().to_string()));
-        tell("--certificate", stage.files.certificate.display().to_string());
-        tell("--private-key", stage.files.private_key.display().to_string());
-        tell("--body", stage.body.display().to_string());
-        let directory = stage.directory("upstreams")?;
-        let program = std::env::current_exe()?;
-        let mut child = Child::start("upstreams", &program, &arguments, &directory, Output::Dropped)?;
-        for lease in plain.iter().chain(&tls) {
-            child.accepts(lease.address()).await?;
+impl Case {
+    fn of(tls: bool, ask: Ask) -> Self {
+        let name = format!("{}, {}", ask.name(), if tls { "TLS" } else { "plain" });
+        Self { ask, tls, name, turns: Vec::new() }
+    }
+
+    /// A line for each request is measured with the commonest request only.
+    fn is_for(&self, contender: Contender) -> bool {
+        contender != Contender::AortaLogging || self.ask == ASKS[0]
+    }
+
+    fn add(&mut self, name: &'static str, turn: Turn) {
+        match self.turns.iter_mut().find(|(of, _)| *of == name) {
+            Some((_, turns)) => turns.push(turn),
+            None => self.turns.push((name, vec![turn])),
         }
-        Ok(Self { child, plain, tls })
     }
 
-    /// Where the two listen.
-    pub(crate) fn addresses(&self, tls: bool) -> [SocketAddr; 2] {
-        if tls { self.tls.each_ref().map(Lease::address) } else { self.plain.each_ref().map(Lease::address) }
+    fn turns(&self, name: &str) -> &[Turn] {
+        self.turns.iter().find(|(of, _)| *of == name).map_or(&[], |(_, turns)| turns)
+    }
+
+    /// Microseconds for a request.
+    fn micros(&self, contender: Contender) -> Option<Spread> {
+        Spread::of(self.turns(contender.name()).iter().map(|turn| turn.micros_per_request))
+    }
+
+    /// The same, of one contender for each of another, round by round.
+    fn ratio(&self, contender: Contender, to: Contender) -> Option<Spread> {
+        let turns = self.turns(contender.name()).iter().zip(self.turns(to.name()));
+        Spread::of(turns.map(|(turn, to)| turn.micros_per_request / to.micros_per_request))
     }
 }
 
-/// Measures both kinds of upstream and reports.
-pub(crate) async fn measure(stage: &Stage, quick: bool, report: &mut Report) -> anyhow::Result<()> {
-    let (rounds, millis) = if quick { (1, 1000) } else { (7, 3000) };
+/// How long, how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) rounds: usize,
+    pub(crate) millis: u64,
+}
+
+/// Measures every kind of request before both kinds of upstream, and reports.
+pub(crate) async fn measure(
+    stage: &Stage,
+    field: &Field,
+    pace: Pace,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let upstreams = Upstreams::start(stage).await?;
-    let plain = rounds_of(stage, &upstreams, false, rounds, millis, report).await?;
-    let tls = rounds_of(stage, &upstreams, true, rounds, millis, report).await?;
+    let mut cases = Vec::new();
+    for tls in [false, true] {
+        cases.extend(rounds_of(stage, field, &upstreams, tls, pace, report).await?);
+    }
     report.say(&format!(
         "## Cost\n\nProcessor time of all threads of the proxy for each request, from the scheduler's account \
-         (`/proc/PID/task/*/schedstat`). GET over {CONNECTIONS} kept-alive connections, closed loop, {} bytes of FHIR \
-         JSON from two upstreams, every body compared; medians of {rounds} interleaved rounds of {millis} ms each. \
-         NGINX and HAProxy log nothing. Aorta judges every answer (dialect api_gateway, fhir, unwrap_envelope, health, \
-         metrics); with its access log on, a line for each request goes to /dev/null.\n",
-        std::fs::metadata(&stage.body)?.len()
+         (`/proc/PID/task/*/schedstat`). {CONNECTIONS} kept-alive connections, closed loop, FHIR JSON from two \
+         upstreams, every status and body compared; a POST sends as much as it gets back. Medians of {} interleaved \
+         rounds of {} ms each; ratios are made within each round. Nobody logs requests. Aorta runs with everything on \
+         (every answer held and judged, links, checks, metrics).\n",
+        pace.rounds, pace.millis
     ))?;
-    report.say(&costs("plain HTTP", &plain))?;
-    report.say(&costs("TLS 1.3", &tls))?;
-    report.keep("cost", json!({"plain": plain, "tls": tls}));
+    report.say(&tables::overview(&cases, field))?;
+    report.say(goals::ABOUT)?;
+    for case in &cases {
+        report.say(&tables::of_one(case, field))?;
+    }
+    report.keep("cost", json!(cases));
+    report.plot("cost.svg", &tables::plot(&cases, field))?;
+    goals::promises(&cases).into_iter().for_each(|promise| report.promise(promise));
     Ok(())
 }
 
 async fn rounds_of(
     stage: &Stage,
+    field: &Field,
     upstreams: &Upstreams,
     tls: bool,
-    rounds: usize,
-    millis: u64,
+    pace: Pace,
     report: &Report,
-) -> anyhow::Result<Turns> {
+) -> anyhow::Result<Vec<Case>> {
+    let mut cases: Vec<Case> = ASKS.into_iter().map(|ask| Case::of(tls, ask)).collect();
     let mut proxies = Vec::new();
-    for contender in CONTENDERS {
+    for contender in field.of_those(&CONTENDERS) {
         let proxy = Proxy::start(contender, Work::Cost { tls }, upstreams.addresses(tls), stage).await?;
-        verify(contender, proxy.address, stage).await?;
-        proxies.push((contender.name(), proxy));
-    }
-    let mut turns = Turns::new();
-    for round in 1..=rounds {
-        report.hint(&format!("cost, {}, round {round} of {rounds}", if tls { "TLS" } else { "plain" }))?;
-        if !tls {
-            let direct = turn(upstreams.addresses(false)[0], upstreams.child.pid(), millis, stage).await?;
-            turns.entry(DIRECT).or_default().push(direct);
+        for ask in ASKS {
+            verify(contender, proxy.address, ask, stage).await?;
         }
-        for (name, proxy) in &proxies {
-            let turn = turn(proxy.address, proxy.child.pid(), millis, stage).await?;
-            turns.entry(name).or_default().push(turn);
+        proxies.push((contender, proxy));
+    }
+    for round in 1..=pace.rounds {
+        for case in &mut cases {
+            report.hint(&format!("cost, {}, round {round} of {}", case.name, pace.rounds))?;
+            if !tls {
+                let (direct, pid) = (upstreams.addresses(false)[0], upstreams.child.pid());
+                case.add(tables::DIRECT, turn(direct, pid, case.ask, pace.millis, stage).await?);
+            }
+            for (contender, proxy) in &proxies {
+                if !case.is_for(*contender) {
+                    continue;
+                }
+                let turn = turn(proxy.address, proxy.child.pid(), case.ask, pace.millis, stage).await?;
+                case.add(contender.name(), turn);
+            }
         }
     }
-    Ok(turns)
+    Ok(cases)
 }
 
 /// A proxy that answers something else would look fast, one that asks twice slow.
-async fn verify(contender: Contender, address: SocketAddr, stage: &Stage) -> anyhow::Result<()> {
-    let body = std::fs::read(&stage.body)?;
+async fn verify(contender: Contender, address: SocketAddr, ask: Ask, stage: &Stage) -> anyhow::Result<()> {
+    let body = Bytes::from(std::fs::read(stage.file(ask.payload))?);
     let mut client = Client::new(Target::plain(address));
     for _ in 0..4 {
-        let reply = client.get("/Patient/P123456").await;
+        let request = if ask.create { Request::post(ask.path()) } else { Request::get(ask.path()) };
+        let sent = if ask.create { body.clone() } else { Bytes::new() };
+        let request = request.header("content-type", "application/fhir+json").body(sent)?;
+        let reply = client.send(request).await.map_err(anyhow::Error::msg)?;
+        let right = if ask.create { 201 } else { 200 };
         ensure!(
-            reply.status == 200 && reply.body == body && reply.attempts() <= 1,
-            "{} answers {} with {} bytes after {} attempts instead of the record at once: {}",
+            reply.status == right && reply.body == body && reply.attempts() <= 1,
+            "{} answers {} with {} bytes after {} attempts to {} instead of the right body at once: {}",
             contender.name(),
             reply.status,
             reply.body.len(),
             reply.attempts(),
-            String::from_utf8_lossy(&reply.body)
+            ask.name(),
+            String::from_utf8_lossy(&reply.body[..reply.body.len().min(500)])
         );
     }
     Ok(())
 }
 
-async fn turn(address: SocketAddr, pid: u32, millis: u64, stage: &Stage) -> anyhow::Result<Turn> {
-    load(address, WARM_UP_MS, stage).await?;
+async fn turn(address: SocketAddr, pid: u32, ask: Ask, millis: u64, stage: &Stage) -> anyhow::Result<Turn> {
+    let load = |millis| Load { connections: CONNECTIONS, millis, requests: u64::MAX };
+    load(WARM_UP_MS).put(address, ask, stage).await?;
     let before = nanoseconds(pid)?;
-    let outcome = load(address, millis, stage).await?;
+    let outcome = load(millis).put(address, ask, stage).await?;
     let spent = nanoseconds(pid)?.saturating_sub(before);
     ensure!(outcome.requests > 0, "no right answer came: {}", outcome.first_error);
     let requests = outcome.requests as f64;
@@ -150,47 +204,4 @@ async fn turn(address: SocketAddr, pid: u32, millis: u64, stage: &Stage) -> anyh
         errors: outcome.errors,
         first_error: outcome.first_error,
     })
-}
-
-async fn load(address: SocketAddr, millis: u64, stage: &Stage) -> anyhow::Result<Outcome> {
-    let (address, body) = (address.to_string(), stage.body.display().to_string());
-    let (connections, millis) = (CONNECTIONS.to_string(), millis.to_string());
-    let arguments = ["load", "--address", &address, "--connections", &connections, "--millis", &millis];
-    let output = tokio::process::Command::new(std::env::current_exe()?)
-        .args(arguments)
-        .args(["--body", &body])
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn costs(upstream: &str, turns: &Turns) -> String {
-    let of = |name: &str, figure: fn(&Turn) -> f64| {
-        median(&turns.get(name).into_iter().flatten().map(figure).collect::<Vec<_>>())
-    };
-    let nginx = of(Contender::Nginx.name(), |turn| turn.micros_per_request);
-    let mut rows = vec![
-        [upstream, "µs/request", "lowest", "highest", "to NGINX", "requests/s", "p50 ms", "p99 ms", "errors"]
-            .map(ToOwned::to_owned)
-            .to_vec(),
-    ];
-    for name in CONTENDERS.map(Contender::name).into_iter().chain([DIRECT]) {
-        let Some(all) = turns.get(name) else { continue };
-        let spent = of(name, |turn| turn.micros_per_request);
-        let each = || all.iter().map(|turn| turn.micros_per_request);
-        rows.push(vec![
-            name.to_owned(),
-            format!("{spent:.1}"),
-            format!("{:.1}", each().fold(f64::INFINITY, f64::min)),
-            format!("{:.1}", each().fold(0.0, f64::max)),
-            format!("{:.2}", spent / nginx),
-            format!("{:.0}", of(name, |turn| turn.requests_per_second)),
-            format!("{:.1}", of(name, |turn| turn.p50_us as f64 / 1000.0)),
-            format!("{:.1}", of(name, |turn| turn.p99_us as f64 / 1000.0)),
-            all.iter().map(|turn| turn.errors).sum::<u64>().to_string(),
-        ]);
-    }
-    table(&rows)
 }

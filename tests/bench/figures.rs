@@ -18,6 +18,29 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// A median and what it is the median of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
+}
+
+impl Spread {
+    /// Of no values there is none.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.collect();
+        let lowest = values.iter().copied().min_by(f64::total_cmp)?;
+        let highest = values.iter().copied().max_by(f64::total_cmp)?;
+        Some(Self { median: median(&values), lowest, highest })
+    }
+
+    /// From the lowest to the highest, with so many decimals.
+    pub(crate) fn range(self, decimals: usize) -> String {
+        format!("{:.decimals$} to {:.decimals$}", self.lowest, self.highest)
+    }
+}
+
 /// A Markdown table whose columns also stand in line on a terminal: the first to the left, numbers to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
@@ -59,6 +82,13 @@ mod tests {
         assert_eq!((share(&sorted, 50), share(&sorted, 99), share(&[], 50)), (50, 99, 0));
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_spread_spans_what_its_median_is_of() {
+        let spread = Spread::of([3.0, 1.0, 2.0].into_iter()).unwrap();
+        assert_eq!((spread.range(1), spread.median.to_bits()), ("1.0 to 3.0".to_owned(), 2.0_f64.to_bits()));
+        assert_eq!(Spread::of(std::iter::empty()), None);
     }
 
     #[test]

@@ -1,25 +1,30 @@
 //! Memory: of each proxy at rest, and for each idle client connection.
 
-use crate::cost::Upstreams;
 use crate::figures::table;
-use crate::peers::{Contender, Proxy, Work};
-use crate::report::Report;
+use crate::peers::{Contender, Field};
+use crate::proxy::{Proxy, Work};
+use crate::report::{Promise, Report};
 use crate::run_time::family;
 use crate::stage::Stage;
+use crate::upstreams::Upstreams;
 use anyhow::Context as _;
 use harness::client::{Client, Target};
 use serde_json::json;
 
-const CONTENDERS: [Contender; 3] = [Contender::Aorta, Contender::Nginx, Contender::Haproxy];
+const CONTENDERS: [Contender; 5] =
+    [Contender::Aorta, Contender::Nginx, Contender::Haproxy, Contender::Envoy, Contender::Caddy];
+/// What is promised of Aorta.
+const REST_MIB_MAX: f64 = 30.0;
+const IDLE_KIB_MAX: f64 = 12.0;
 /// Below the usual limit of 1,024 open files.
 const CONNECTIONS: usize = 800;
 
 /// Measures and reports.
-pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(stage: &Stage, field: &Field, report: &mut Report) -> anyhow::Result<()> {
     let upstreams = Upstreams::start(stage).await?;
     let mut rows = vec![["memory", "at rest, MiB", "idle connection, KiB"].map(ToOwned::to_owned).to_vec()];
     let mut raw = Vec::new();
-    for contender in CONTENDERS {
+    for contender in field.of_those(&CONTENDERS) {
         report.hint(&format!("memory, {}", contender.name()))?;
         let work = Work::Cost { tls: true };
         let proxy = Proxy::start(contender, work, upstreams.addresses(true), stage).await?;
@@ -28,14 +33,17 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
             (0..CONNECTIONS).map(|_| Client::new(Target::plain(proxy.address))).collect();
         // What the first requests make is not an idle connection's: buffers, connections to upstreams.
         for client in &mut clients[..CONNECTIONS / 4] {
-            client.get("/Patient/P123456").await;
+            client.get("/Patient/1").await;
         }
         let few = kibibytes(proxy.child.pid())?;
         for client in &mut clients[CONNECTIONS / 4..] {
-            client.get("/Patient/P123456").await;
+            client.get("/Patient/1").await;
         }
         let many = kibibytes(proxy.child.pid())?;
         let each = (many - few) / (CONNECTIONS - CONNECTIONS / 4) as f64;
+        if contender == Contender::Aorta {
+            promises(rest / 1024.0, each).into_iter().for_each(|promise| report.promise(promise));
+        }
         rows.push(vec![contender.name().to_owned(), format!("{:.1}", rest / 1024.0), format!("{each:.1}")]);
         raw.push(json!({"contender": contender.name(), "rest_kib": rest, "idle_connection_kib": each}));
     }
@@ -47,6 +55,21 @@ pub(crate) async fn measure(stage: &Stage, report: &mut Report) -> anyhow::Resul
     report.say(&table(&rows))?;
     report.keep("memory", json!(raw));
     Ok(())
+}
+
+fn promises(rest: f64, idle: f64) -> [Promise; 2] {
+    [
+        Promise {
+            says: format!("at rest the proxy takes less than {REST_MIB_MAX} MiB"),
+            seen: format!("{rest:.1} MiB"),
+            kept: rest < REST_MIB_MAX,
+        },
+        Promise {
+            says: format!("an idle client connection takes less than {IDLE_KIB_MAX} KiB"),
+            seen: format!("{idle:.1} KiB"),
+            kept: idle < IDLE_KIB_MAX,
+        },
+    ]
 }
 
 /// The proportional set size: pages that several processes share count once.

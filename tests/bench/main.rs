@@ -1,16 +1,18 @@
-//! `aorta-bench`: what Aorta costs and what it saves, beside NGINX and HAProxy, in one run on one machine.
+//! `aorta-bench`: what Aorta costs and what it saves, beside NGINX, HAProxy, Envoy and Caddy, in one run on one machine.
 //!
 //! Read in this order:
-//! - [`stage`]: certificates and the record that everything answers with
-//! - [`peers`]: the proxies under test; their configuration is in `peers/`, each line with its reason
-//! - [`cost`]: processor time for each proxied request, in interleaved rounds; [`respond`] is its upstream,
-//!   [`closed_loop`] its client, [`run_time`] its clock
+//! - [`stage`]: certificates, and the bodies that are sent and answered
+//! - [`peers`], [`proxy`]: the proxies under test; their configuration is in `peers/`, each line with its reason
+//! - [`cost`]: processor time for each proxied request, in interleaved rounds; [`upstreams`] and [`respond`] are its
+//!   upstreams, [`closed_loop`] its client, both speak [`wire`], [`run_time`] is its clock
 //! - [`footprint`]: memory at rest and for each idle connection
 //! - [`damage`]: what clients notice when one of two regions fails; [`region`] and [`function`] are its upstreams
-//! - [`report`], [`figures`]: what is printed and kept
+//! - [`instructions`]: what a request takes of the processor, counted, beside the last release
+//! - [`report`], [`figures`], [`picture`]: what is printed and kept
 //! - [`child`]: the processes of all this, ended with it
 //!
-//! The report goes to the terminal and to `target/bench/report.md`, every single figure to `target/bench/raw.json`.
+//! The report goes to the terminal and to `target/bench/report.md`, every single figure to `target/bench/raw.json`,
+//! pictures beside them. How to read them: `tests/bench/README.md`.
 
 mod child;
 mod closed_loop;
@@ -19,15 +21,21 @@ mod damage;
 mod figures;
 mod footprint;
 mod function;
+mod instructions;
 mod peers;
+mod picture;
+mod proxy;
 mod region;
 mod report;
 mod respond;
 mod run_time;
 mod stage;
+mod upstreams;
+mod wire;
 
 use clap::{Parser, Subcommand};
-use peers::Contender;
+use cost::Pace;
+use peers::{Field, Peer};
 use report::Report;
 use stage::Stage;
 use std::io::Write as _;
@@ -35,30 +43,58 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Measures Aorta beside NGINX and HAProxy.
+/// Measures Aorta beside NGINX, HAProxy, Envoy and Caddy.
 #[derive(Debug, Parser)]
 struct Flags {
     /// Fewer and shorter rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
-    /// Only this part.
-    #[arg(long, value_enum)]
-    only: Option<Part>,
+    /// Only these parts; without it, all but `instructions`.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// How often each proxy takes its turn where that is repeated.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only these proxies beside Aorta.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peers: Vec<Peer>,
     /// Where the report goes.
     #[arg(long, default_value = "target/bench")]
     output: PathBuf,
+    /// The instructions of the last release.
+    #[arg(long, default_value = "tests/bench/instructions.json")]
+    last_release: PathBuf,
+    /// Write that file anew instead of holding the figures against it.
+    #[arg(long)]
+    renew: bool,
     #[command(subcommand)]
     helper: Option<Helper>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Processor time and memory.
+    /// Processor time.
     Cost,
+    /// Memory.
+    Footprint,
     /// Every fault, every proxy.
     Damage,
     /// The faults in which a client would wait, with and without hedging.
     Waits,
+    /// Instructions for a request beside the last release: of a program made for that (`make instructions`).
+    Instructions,
+}
+
+impl Flags {
+    fn wants(&self, part: Part) -> bool {
+        if self.only.is_empty() { part != Part::Instructions } else { self.only.contains(&part) }
+    }
+
+    /// How often and how long.
+    fn pace(&self) -> Pace {
+        let (rounds, millis) = if self.quick { (1, 1000) } else { (5, 2000) };
+        Pace { rounds: self.rounds.unwrap_or(rounds), millis }
+    }
 }
 
 /// What the benchmark starts of itself as processes of their own.
@@ -115,21 +151,25 @@ async fn until_stopped(flags: &Flags) -> anyhow::Result<()> {
 }
 
 async fn bench(flags: &Flags) -> anyhow::Result<()> {
-    let contenders = [Contender::Aorta, Contender::Nginx, Contender::Haproxy];
-    peers::require(&contenders)?;
-    peers::own("aorta-gateway-sim")?;
+    let alone = flags.only == [Part::Instructions];
+    let field = Field::of(if alone { &[Peer::Aorta] } else { &flags.peers })?;
     let stage = Stage::set()?;
-    let mut report = Report::begin(&flags.output, &contenders, flags.quick)?;
-    let wanted = |part| flags.only.is_none_or(|only| only == part);
-    if wanted(Part::Cost) {
-        cost::measure(&stage, flags.quick, &mut report).await?;
-        footprint::measure(&stage, &mut report).await?;
+    let mut report = Report::begin(&flags.output, &field, flags.quick)?;
+    if flags.wants(Part::Instructions) {
+        let rounds = flags.rounds.unwrap_or(3);
+        instructions::measure(&stage, rounds, &flags.last_release, flags.renew, &mut report).await?;
     }
-    if wanted(Part::Damage) {
-        damage::measure(&stage, flags.quick, &mut report).await?;
+    if flags.wants(Part::Cost) {
+        cost::measure(&stage, &field, flags.pace(), &mut report).await?;
     }
-    if wanted(Part::Waits) {
-        damage::measure_waits(&stage, flags.quick, &mut report).await?;
+    if flags.wants(Part::Footprint) {
+        footprint::measure(&stage, &field, &mut report).await?;
+    }
+    if flags.wants(Part::Damage) {
+        damage::measure(&stage, &field, flags.quick, &mut report).await?;
+    }
+    if flags.wants(Part::Waits) {
+        damage::measure_waits(&stage, &field, flags.quick, &mut report).await?;
     }
     report.end()
 }

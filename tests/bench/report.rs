@@ -1,7 +1,7 @@
 //! What is printed as it comes, and kept in files at the end.
 
 use crate::figures::table;
-use crate::peers::Contender;
+use crate::peers::Field;
 use crate::run_time::load_average;
 use anyhow::ensure;
 use serde::Serialize;
@@ -20,14 +20,14 @@ pub(crate) struct Report {
 /// What is promised of Aorta, and what was seen of it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Promise {
-    pub(crate) says: &'static str,
+    pub(crate) says: String,
     pub(crate) seen: String,
     pub(crate) kept: bool,
 }
 
 impl Report {
-    /// Begins with the machine and the versions.
-    pub(crate) fn begin(directory: &Path, contenders: &[Contender], quick: bool) -> anyhow::Result<Self> {
+    /// Begins with the machine, the versions, and who is not here.
+    pub(crate) fn begin(directory: &Path, field: &Field, quick: bool) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let mut report = Self {
             directory: directory.to_owned(),
@@ -35,8 +35,7 @@ impl Report {
             raw: Map::new(),
             promises: Vec::new(),
         };
-        let versions: Vec<String> =
-            contenders.iter().map(|contender| contender.version()).collect::<anyhow::Result<_>>()?;
+        let versions = field.versions()?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let (cpu, load) = (cpu_name(), load_average()?);
         let build = if cfg!(debug_assertions) { "\nA debug build: not to be quoted." } else { "" };
@@ -45,6 +44,9 @@ impl Report {
             "# Measurement\n\n{}; {cpus} processors ({cpu}); load average at the start {load}.{build}{pace}\n",
             versions.join(", ")
         ))?;
+        for absent in &field.absent {
+            report.say(&format!("Without one peer: {absent}.\n"))?;
+        }
         report.keep("versions", json!(versions));
         report.keep("load_average_at_start", json!(load));
         Ok(report)
@@ -69,6 +71,11 @@ impl Report {
         self.raw.insert(name.to_owned(), value);
     }
 
+    /// Keeps a picture.
+    pub(crate) fn plot(&self, name: &str, svg: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.directory.join(name), svg)?)
+    }
+
     /// Takes a promise into the last table.
     pub(crate) fn promise(&mut self, promise: Promise) {
         self.promises.push(promise);
@@ -90,9 +97,9 @@ impl Report {
         self.keep("load_average_at_end", json!(load));
         std::fs::write(self.directory.join("report.md"), &self.text)?;
         std::fs::write(self.directory.join("raw.json"), serde_json::to_string_pretty(&self.raw)?)?;
-        self.hint(&format!("kept in {0}/report.md and {0}/raw.json", self.directory.display()))?;
-        let broken: Vec<&str> =
-            promises.iter().filter(|promise| !promise.kept).map(|promise| promise.says).collect();
+        self.hint(&format!("kept in {0}/report.md, {0}/raw.json and {0}/*.svg", self.directory.display()))?;
+        let broken = promises.iter().filter(|promise| !promise.kept).map(|promise| promise.says.as_str());
+        let broken: Vec<&str> = broken.collect();
         ensure!(broken.is_empty(), "broken: {}", broken.join("; "));
         Ok(())
     }
@@ -102,7 +109,7 @@ fn promised(promises: &[Promise]) -> String {
     let mut rows = vec![["promise", "seen", "kept"].map(ToOwned::to_owned).to_vec()];
     for promise in promises {
         let kept = if promise.kept { "yes" } else { "**no**" };
-        rows.push(vec![promise.says.to_owned(), promise.seen.clone(), kept.to_owned()]);
+        rows.push(vec![promise.says.clone(), promise.seen.clone(), kept.to_owned()]);
     }
     table(&rows)
 }

@@ -1,5 +1,6 @@
-//! The upstream of the cost rounds: answers every request with one body, as cheaply as it can.
+//! The upstream of the cost rounds: answers every request with the body of its path, as cheaply as it can.
 
+use crate::wire::{content_length, end_of_head};
 use anyhow::Context as _;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -27,66 +28,93 @@ pub(crate) struct Flags {
     /// PEM key.
     #[arg(long)]
     private_key: PathBuf,
-    /// The file with the body.
+    /// The file with the body of a record.
     #[arg(long)]
-    body: PathBuf,
+    record: PathBuf,
+    /// The file with the body of a page.
+    #[arg(long)]
+    page: PathBuf,
+}
+
+/// Whole answers, ready to be written.
+struct Answers {
+    record: [Vec<u8>; 2],
+    page: [Vec<u8>; 2],
+}
+
+impl Answers {
+    fn read(flags: &Flags) -> anyhow::Result<Self> {
+        let of = |file: &Path, path: &str| -> anyhow::Result<[Vec<u8>; 2]> {
+            let body = std::fs::read(file).context("a body's file")?;
+            let created = format!("Location: https://{}{path}/1/_history/1\r\n", crate::stage::HOST);
+            Ok([("200 OK", ""), ("201 Created", created.as_str())].map(|(status, more)| {
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/fhir+json\r\n{more}Content-Length: {length}\r\n\r\n"
+                );
+                [head.as_bytes(), &body].concat()
+            }))
+        };
+        Ok(Self { record: of(&flags.record, "/Patient")?, page: of(&flags.page, "/Bundle")? })
+    }
+
+    /// What a request gets: a page for `/Bundle`, a record for everything else; a create gets what it has created.
+    fn of(&self, head: &[u8]) -> &[u8] {
+        let is_create = head.starts_with(b"POST");
+        let is_page = head.starts_with(b"GET /Bundle") || head.starts_with(b"POST /Bundle");
+        let [read, created] = if is_page { &self.page } else { &self.record };
+        if is_create { created } else { read }
+    }
 }
 
 /// Serves until it is ended.
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
-    let body = std::fs::read(&flags.body).context("the body's file")?;
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let answer: Arc<[u8]> = [head.as_bytes(), &body].concat().into();
+    let answers = Arc::new(Answers::read(&flags)?);
     let tls = acceptor(&flags.certificate, &flags.private_key)?;
     let doors = flags.plain.iter().map(|plain| (plain, None));
     let doors = doors.chain(flags.tls.iter().map(|address| (address, Some(tls.clone()))));
     let mut accepting = tokio::task::JoinSet::new();
     for (address, tls) in doors {
         let listener = TcpListener::bind(address).await.with_context(|| address.to_string())?;
-        accepting.spawn(accept(listener, tls, Arc::clone(&answer)));
+        accepting.spawn(accept(listener, tls, Arc::clone(&answers)));
     }
     while accepting.join_next().await.is_some() {}
     Ok(())
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, answer: Arc<[u8]>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, answers: Arc<Answers>) {
     while let Ok((tcp, _)) = listener.accept().await {
-        let (tls, answer) = (tls.clone(), Arc::clone(&answer));
-        tokio::spawn(connection(tcp, tls, answer));
+        let (tls, answers) = (tls.clone(), Arc::clone(&answers));
+        tokio::spawn(connection(tcp, tls, answers));
     }
 }
 
 /// How a connection ends is the proxy's business; a lost answer shows at the client.
-async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, answer: Arc<[u8]>) -> std::io::Result<()> {
+async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, answers: Arc<Answers>) -> anyhow::Result<()> {
     tcp.set_nodelay(true)?;
     match tls {
-        None => answer_all(tcp, &answer).await,
-        Some(tls) => answer_all(tls.accept(tcp).await?, &answer).await,
+        None => answer_all(tcp, &answers).await,
+        Some(tls) => answer_all(tls.accept(tcp).await?, &answers).await,
     }
 }
 
-async fn answer_all(mut io: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> std::io::Result<()> {
+async fn answer_all(mut io: impl AsyncRead + AsyncWrite + Unpin, answers: &Answers) -> anyhow::Result<()> {
     let mut buffer = Vec::with_capacity(8192);
     loop {
+        while let Some(end) = end_of_head(&buffer) {
+            let answer = answers.of(&buffer);
+            let whole = end + if buffer.starts_with(b"POST") { content_length(&buffer[..end])? } else { 0 };
+            while buffer.len() < whole {
+                anyhow::ensure!(io.read_buf(&mut buffer).await? > 0, "closed inside a body");
+            }
+            io.write_all(answer).await?;
+            io.flush().await?;
+            buffer.drain(..whole);
+        }
         if io.read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
-        let mut start = 0;
-        while let Some(end) = end_of_head(&buffer[start..]) {
-            io.write_all(answer).await?;
-            io.flush().await?;
-            start += end;
-        }
-        buffer.drain(..start);
     }
-}
-
-/// Where the first head ends; requests have no bodies here.
-pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|start| start + 4)
 }
 
 /// HTTP/1.1 only and one cipher suite, so that every proxy does the same cryptography.

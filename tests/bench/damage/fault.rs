@@ -38,6 +38,9 @@ impl Fault {
         Self::Ordered("html", 0),
     ];
 
+    /// Those that cut an answer off.
+    pub(super) const CUTS: [Self; 2] = [Self::Ordered("reset_inside", 0), Self::Ordered("truncate", 0)];
+
     /// Those in which a client waits, unless somebody asks elsewhere before the attempt's time is up.
     pub(super) const WAITING: [Self; 3] =
         [Self::Frozen, Self::Ordered("hang", 0), Self::Ordered("slow", 2000)];

@@ -3,9 +3,10 @@
 use super::fault::Fault;
 use crate::figures::share;
 use crate::function::{NUMBER, REGION};
-use crate::peers::{Contender, Proxy, Work};
+use crate::peers::Contender;
+use crate::proxy::{Proxy, Work};
 use crate::region::Region;
-use crate::stage::Stage;
+use crate::stage::{Payload, Stage};
 use anyhow::Context as _;
 use bytes::Bytes;
 use harness::client::{Client, Target};
@@ -13,31 +14,35 @@ use harness::load::{self, Progress, Sample};
 use http::Request;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Requests a second.
-pub(super) const RATE: u32 = 100;
 /// Enough that no request waits for a connection while others wait for a frozen region.
 const CONNECTIONS: usize = 128;
 const LATE: Duration = Duration::from_millis(100);
+/// Right answers in a row before it begins, and how often that is tried.
+const RIGHT_MIN: usize = 8;
+const TRIES_MAX: usize = 500;
 /// The region that fails.
 const FAULTY: &str = "ohio";
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// GET of a record.
+    /// GET of a payload.
     Read,
     /// POST of a record, which must not be executed twice.
     Create,
 }
 
-/// How many requests, and when the fault comes and goes.
+/// How many requests of what, how fast, and when the fault comes and goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
+    pub(super) payload: Payload,
+    /// Requests a second.
+    pub(super) rate: u32,
     pub(super) requests: usize,
     pub(super) fault_from: usize,
     pub(super) fault_to: usize,
@@ -51,6 +56,8 @@ pub(super) struct Run {
     pub(super) requests: usize,
     /// Not the right status with the right body.
     pub(super) lost: usize,
+    /// Lost without a sign: the right status, a whole body, and it is another one.
+    pub(super) silent: usize,
     /// Lost, and yet executed.
     pub(super) lost_but_executed: usize,
     /// Executed more than once.
@@ -70,56 +77,136 @@ pub(super) struct Run {
     pub(super) complaints: Vec<String>,
 }
 
-/// Runs it.
-pub(super) async fn one(
-    stage: &Stage,
-    plan: &Plan,
+/// Everything one run needs, up and warm.
+pub(super) struct Show {
+    plan: Plan,
     contender: Contender,
     fault: Fault,
-) -> anyhow::Result<Run> {
-    let ledger = stage.directory("ledger")?.join("ledger");
-    std::fs::write(&ledger, "")?;
-    let told = ledger.display().to_string();
-    let healthy = Region::start("virginia", stage, &told).await?;
-    let mut faulty = Region::start(FAULTY, stage, &told).await?;
-    let upstreams = [healthy.address(), faulty.address()];
-    let proxy = Proxy::start(contender, Work::Damage, upstreams, stage).await?;
-    let target = Target::plain(proxy.address);
-    // The first connections are made before it counts: TLS to both regions, by both threads of the proxy.
-    let mut client = Client::new(target.clone());
-    for _ in 0..8 {
-        client.get("/Patient/P123456").await;
-    }
-    let warm_up = healthy.seen().await? + faulty.seen().await?;
-    let body = std::fs::read(&stage.body)?;
-    let (progress, load) = (Progress::default(), load_of(plan, &body));
-    let run = load::run(&target, &load, &progress);
-    let fail = async {
-        progress.due(plan.fault_from).await;
-        fault.begin(&mut faulty).await?;
-        progress.due(plan.fault_to).await;
-        fault.end(&mut faulty).await
-    };
-    let (samples, failed) = tokio::join!(run, fail);
-    failed.context("the fault could not be put in force or ended")?;
-    let seen = healthy.seen().await? + faulty.seen().await? - warm_up;
-    let executed = executions(&ledger)?;
-    let run = judged(plan, contender, fault, &samples, &body, &executed, seen);
-    Ok(Run { complaints: proxy.child.complaints().lines().map(ToOwned::to_owned).collect(), ..run })
+    body: Bytes,
+    ledger: PathBuf,
+    healthy: Region,
+    faulty: Region,
+    proxy: Proxy,
 }
 
-fn load_of(plan: &Plan, body: &[u8]) -> load::Plan {
-    let (kind, body) = (plan.kind, Bytes::copy_from_slice(body));
+impl Show {
+    /// Starts two regions and the proxy before them, and sees that it answers rightly.
+    pub(super) async fn set(
+        stage: &Stage,
+        plan: Plan,
+        contender: Contender,
+        fault: Fault,
+    ) -> anyhow::Result<Self> {
+        let ledger = stage.directory("ledger")?.join("ledger");
+        std::fs::write(&ledger, "")?;
+        let told = ledger.display().to_string();
+        let healthy = Region::start("virginia", stage, plan.payload, &told).await?;
+        let faulty = Region::start(FAULTY, stage, plan.payload, &told).await?;
+        let upstreams = [healthy.address(), faulty.address()];
+        let proxy = Proxy::start(contender, Work::Damage, upstreams, stage).await?;
+        let body = Bytes::from(std::fs::read(stage.file(plan.payload))?);
+        let show = Self { plan, contender, fault, body, ledger, healthy, faulty, proxy };
+        show.warm_up().await?;
+        Ok(show)
+    }
+
+    /// The first connections are made before it counts: TLS to both regions, by both threads of the proxy.
+    async fn warm_up(&self) -> anyhow::Result<()> {
+        let mut client = Client::new(Target::plain(self.proxy.address));
+        let (mut right, mut last) = (0, String::new());
+        // Its own checks may not have passed yet, so it has some tries.
+        let mut tries = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..TRIES_MAX {
+            tries.tick().await;
+            let read = Request::get(path(&self.plan)).body(Bytes::new())?;
+            let reply = client.send(read).await;
+            let is_right = reply.as_ref().is_ok_and(|reply| reply.status == 200 && reply.body == self.body);
+            right = if is_right { right + 1 } else { 0 };
+            if right == RIGHT_MIN {
+                return Ok(());
+            }
+            last = format!("{reply:?}");
+        }
+        anyhow::bail!("{} does not answer rightly although nothing fails: {last}", self.contender.name())
+    }
+
+    /// Runs it.
+    pub(super) async fn run(mut self) -> anyhow::Result<(Self, Run)> {
+        let plan = self.plan;
+        let warm_up = self.healthy.seen().await? + self.faulty.seen().await?;
+        let (progress, load) = (Progress::default(), load_of(&plan, &self.body));
+        let target = Target::plain(self.proxy.address);
+        let run = load::run(&target, &load, &progress);
+        let fail = async {
+            progress.due(plan.fault_from).await;
+            self.fault.begin(&mut self.faulty).await?;
+            progress.due(plan.fault_to).await;
+            self.fault.end(&mut self.faulty).await
+        };
+        let (samples, failed) = tokio::join!(run, fail);
+        failed.context("the fault could not be put in force or ended")?;
+        let seen = self.healthy.seen().await? + self.faulty.seen().await? - warm_up;
+        let executed = executions(&self.ledger)?;
+        let complaints = self.proxy.child.complaints().lines().map(ToOwned::to_owned).collect();
+        let run = Run { complaints, ..self.judged(&samples, &executed, seen) };
+        Ok((self, run))
+    }
+
+    fn judged(&self, samples: &[Sample], executed: &BTreeMap<usize, usize>, seen: u64) -> Run {
+        let plan = &self.plan;
+        let status = if plan.kind == Kind::Create { 201 } else { 200 };
+        let has_status = |sample: &Sample| sample.result.as_ref().is_ok_and(|reply| reply.status == status);
+        let is_right = |sample: &Sample| {
+            has_status(sample) && sample.result.as_ref().is_ok_and(|reply| reply.body == self.body)
+        };
+        let lost: Vec<&Sample> = samples.iter().filter(|sample| !is_right(sample)).collect();
+        let mut whys = BTreeMap::new();
+        lost.iter().for_each(|sample| *whys.entry(why(sample)).or_default() += 1);
+        let micros = |sample: &Sample| u64::try_from(sample.latency.as_micros()).unwrap_or(u64::MAX);
+        let mut micros: Vec<u64> = samples.iter().map(micros).collect();
+        micros.sort_unstable();
+        let answered_after = |sample: &Sample| {
+            let is_there = sample.result.as_ref().is_ok_and(|reply| reply.header(REGION) == FAULTY);
+            let after = sample.index.checked_sub(plan.fault_to).filter(|_| is_there && is_right(sample))?;
+            Some(after as f64 / f64::from(plan.rate) + sample.latency.as_secs_f64())
+        };
+        Run {
+            contender: self.contender.name(),
+            fault: self.fault.name(),
+            requests: samples.len(),
+            lost: lost.len(),
+            silent: lost.iter().filter(|sample| has_status(sample)).count(),
+            lost_but_executed: lost.iter().filter(|sample| executed.contains_key(&sample.index)).count(),
+            twice: executed.values().filter(|count| **count > 1).count(),
+            late: samples.iter().filter(|sample| sample.latency > LATE).count(),
+            p50_us: share(&micros, 50),
+            p99_us: share(&micros, 99),
+            max_us: micros.last().copied().unwrap_or_default(),
+            attempts: seen as f64 / samples.len() as f64,
+            back: samples.iter().filter_map(answered_after).min_by(f64::total_cmp),
+            whys,
+            complaints: Vec::new(),
+        }
+    }
+}
+
+fn path(plan: &Plan) -> String {
+    let path = plan.payload.path();
+    if plan.kind == Kind::Create { path.to_owned() } else { format!("{path}/1") }
+}
+
+fn load_of(plan: &Plan, body: &Bytes) -> load::Plan {
+    let (kind, body, path) = (plan.kind, body.clone(), path(plan));
     let make = move |index: usize| {
         let request = match kind {
-            Kind::Read => Request::get("/Patient/P123456"),
-            Kind::Create => Request::post("/Patient").header("content-type", "application/fhir+json"),
+            Kind::Read => Request::get(&path),
+            Kind::Create => Request::post(&path).header("content-type", "application/fhir+json"),
         };
         let sent = if kind == Kind::Create { body.clone() } else { Bytes::new() };
         let request = request.header("accept", "application/fhir+json").header(NUMBER, index.to_string());
         request.body(sent).expect("a fixed path and headers make a request")
     };
-    load::Plan { requests: plan.requests, rate: RATE, connections: CONNECTIONS, make: Arc::new(make) }
+    load::Plan { requests: plan.requests, rate: plan.rate, connections: CONNECTIONS, make: Arc::new(make) }
 }
 
 /// How often each request was executed, by the function's own account.
@@ -130,48 +217,6 @@ fn executions(ledger: &Path) -> anyhow::Result<BTreeMap<usize, usize>> {
         *executed.entry(number.context("a line of the ledger")?).or_default() += 1;
     }
     Ok(executed)
-}
-
-fn judged(
-    plan: &Plan,
-    contender: Contender,
-    fault: Fault,
-    samples: &[Sample],
-    body: &[u8],
-    executed: &BTreeMap<usize, usize>,
-    seen: u64,
-) -> Run {
-    let right = if plan.kind == Kind::Create { 201 } else { 200 };
-    let is_right = |sample: &Sample| {
-        sample.result.as_ref().is_ok_and(|reply| reply.status == right && reply.body == body)
-    };
-    let lost: Vec<&Sample> = samples.iter().filter(|sample| !is_right(sample)).collect();
-    let mut whys = BTreeMap::new();
-    lost.iter().for_each(|sample| *whys.entry(why(sample)).or_default() += 1);
-    let mut micros: Vec<u64> =
-        samples.iter().map(|sample| u64::try_from(sample.latency.as_micros()).unwrap_or(u64::MAX)).collect();
-    micros.sort_unstable();
-    let answered_after = |sample: &Sample| {
-        let is_there = sample.result.as_ref().is_ok_and(|reply| reply.header(REGION) == FAULTY);
-        let after = sample.index.checked_sub(plan.fault_to).filter(|_| is_there && is_right(sample))?;
-        Some(after as f64 / f64::from(RATE) + sample.latency.as_secs_f64())
-    };
-    Run {
-        contender: contender.name(),
-        fault: fault.name(),
-        requests: samples.len(),
-        lost: lost.len(),
-        lost_but_executed: lost.iter().filter(|sample| executed.contains_key(&sample.index)).count(),
-        twice: executed.values().filter(|count| **count > 1).count(),
-        late: samples.iter().filter(|sample| sample.latency > LATE).count(),
-        p50_us: share(&micros, 50),
-        p99_us: share(&micros, 99),
-        max_us: micros.last().copied().unwrap_or_default(),
-        attempts: seen as f64 / samples.len() as f64,
-        back: samples.iter().filter_map(answered_after).min_by(f64::total_cmp),
-        whys,
-        complaints: Vec::new(),
-    }
 }
 
 fn why(sample: &Sample) -> String {

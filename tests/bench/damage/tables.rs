@@ -3,6 +3,12 @@
 use super::run::Run;
 use crate::figures::{median, table};
 use crate::peers::Contender;
+use crate::picture::matrix::{Cell, Grade, Matrix};
+
+/// Over the rows, whatever stands in the columns.
+const HEAD: &str = "the region is / answers";
+/// A machine is late by itself now and then.
+const UNNOTICED_MAX: usize = 5;
 
 /// Lost and late reads.
 pub(super) fn losses(runs: &[Run], contenders: &[Contender]) -> String {
@@ -39,6 +45,13 @@ pub(super) fn creates(runs: &[Run], contenders: &[Contender]) -> String {
         column("twice", |run| run.twice.to_string()),
     ];
     grid(runs, contenders, &columns)
+}
+
+/// Long answers that were cut off.
+pub(super) fn cuts(what: &str, runs: &[Run], contenders: &[Contender]) -> String {
+    let columns =
+        [column("lost", |run| run.lost.to_string()), column("without a sign", |run| run.silent.to_string())];
+    grid(runs, contenders, &columns).replacen(HEAD, &format!("{what:width$}", width = HEAD.len()), 1)
 }
 
 /// Late reads in the runs in which a client would wait.
@@ -87,24 +100,75 @@ fn column<'a>(head: &'a str, cell: impl Fn(&Run) -> String + 'a) -> Column<'a> {
 
 /// Columns of one kind stand together, so that the proxies can be compared at a glance.
 fn grid(runs: &[Run], contenders: &[Contender], columns: &[Column<'_>]) -> String {
-    let mut head = vec!["the region is / answers".to_owned()];
+    let mut head = vec![HEAD.to_owned()];
     for column in columns {
         head.extend(contenders.iter().map(|contender| format!("{}: {}", contender.name(), column.head)));
     }
-    let mut faults: Vec<&str> = runs.iter().map(|run| run.fault).collect();
-    faults.dedup();
     let mut rows = vec![head];
-    for fault in faults {
+    for fault in faults_of(runs) {
         let mut row = vec![fault.to_owned()];
         for column in columns {
             for contender in contenders {
-                let run = runs.iter().find(|run| run.fault == fault && run.contender == contender.name());
-                row.push(run.map(|run| (column.cell)(run)).unwrap_or_default());
+                row.push(find(runs, fault, *contender).map(|run| (column.cell)(run)).unwrap_or_default());
             }
         }
         rows.push(row);
     }
     table(&rows)
+}
+
+/// In the order in which they were run.
+fn faults_of(runs: &[Run]) -> Vec<&'static str> {
+    let mut faults: Vec<_> = runs.iter().map(|run| run.fault).collect();
+    faults.dedup();
+    faults
+}
+
+fn find<'a>(runs: &'a [Run], fault: &str, contender: Contender) -> Option<&'a Run> {
+    runs.iter().find(|run| run.fault == fault && run.contender == contender.name())
+}
+
+/// Reads: what clients noticed of each fault.
+pub(super) fn plot_of_reads(runs: &[Run], contenders: &[Contender]) -> String {
+    let cell = |run: &Run| match (run.lost, run.late) {
+        (0, late) if late <= UNNOTICED_MAX => Cell { grade: Grade::Unnoticed, text: "0".to_owned() },
+        (0, late) => Cell { grade: Grade::Late, text: format!("{late} late") },
+        (lost, _) => Cell { grade: Grade::Lost, text: format!("{lost} lost") },
+    };
+    matrix(
+        "Reads while one of two regions fails",
+        "Lost reads, or those over 100 ms, of 600",
+        runs,
+        contenders,
+        cell,
+    )
+}
+
+/// Creates: lost, and executed twice.
+pub(super) fn plot_of_creates(runs: &[Run], contenders: &[Contender]) -> String {
+    let cell = |run: &Run| match (run.twice, run.lost) {
+        (0, 0) => Cell { grade: Grade::Unnoticed, text: "0".to_owned() },
+        (0, lost) => Cell { grade: Grade::Late, text: format!("{lost} lost") },
+        (twice, lost) => Cell { grade: Grade::Lost, text: format!("{twice} twice, {lost} lost") },
+    };
+    let about = "Creates (POST) that got no right answer, or were executed twice, of 400";
+    matrix("Creates while one of two regions fails", about, runs, contenders, cell)
+}
+
+fn matrix(
+    title: &'static str,
+    about: &str,
+    runs: &[Run],
+    contenders: &[Contender],
+    cell: impl Fn(&Run) -> Cell,
+) -> String {
+    let row = |fault: &'static str| {
+        let cells = contenders.iter().filter_map(|contender| find(runs, fault, *contender)).map(&cell);
+        (fault.to_owned(), cells.collect())
+    };
+    let columns = contenders.iter().map(|contender| contender.name()).collect();
+    let rows = faults_of(runs).into_iter().map(row).collect();
+    Matrix { title, about: about.to_owned(), columns, rows }.draw()
 }
 
 fn millis(micros: u64) -> String {

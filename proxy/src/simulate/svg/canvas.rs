@@ -10,15 +10,8 @@ const RIGHT: f64 = 940.0;
 /// Marks on the axis: what has room.
 const TICKS: f64 = 8.0;
 
-/// Hues that are told apart by the colour-blind too (Okabe and Ito), on either ground.
-const STYLE: &str = "\
-text{font:12px system-ui,sans-serif;fill:#1b1f23}.title{font-size:16px;font-weight:600}.quiet{fill:#57606a;font-size:11px}\
-.paper{fill:#fff}.frame{fill:none;stroke:#8c959f}.grid{stroke:#d0d7de}.fault{fill:#8c959f;fill-opacity:.35}\
-.load{fill:#0072b2;fill-opacity:.75}.p50,.p99{fill:none;stroke:#0072b2;stroke-width:1.5}.p99{stroke-dasharray:5 3}\
-.healthy{fill:#009e73}.warming{fill:#56b4e9}.degraded{fill:#e69f00}.ejected{fill:#d55e00}.probing{fill:#cc79a7}\
-.rescued{fill:#e69f00}.lost{fill:#d55e00}\
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.quiet{fill:#9da7b3}.paper{fill:#14181d}.frame{stroke:#6e7681}\
-.grid{stroke:#30363d}.load{fill:#56b4e9}.p50,.p99{stroke:#56b4e9}}";
+/// The benchmark's pictures wear it too.
+const STYLE: &str = include_str!("style.css");
 
 pub(super) struct Canvas {
     span: Duration,
