@@ -117,7 +117,9 @@ pub(crate) async fn measure(
          (every answer held and judged, links, checks, metrics).\n",
         pace.rounds, pace.millis
     ))?;
-    report.say(&tables::overview(&cases, field))?;
+    let overview = tables::overview(&cases, field);
+    report.readme(&overview);
+    report.say(&overview)?;
     report.say(goals::ABOUT)?;
     for case in &cases {
         report.say(&tables::of_one(case, field))?;

@@ -97,6 +97,7 @@ pub(crate) async fn measure(
     if !whys.is_empty() {
         report.say(&format!("What Aorta's lost requests got instead:\n\n{whys}"))?;
     }
+    report.readme(&tables::summary(&read, &created, &readers));
     report.plot("damage-reads.svg", &tables::plot_of_reads(&read, &readers))?;
     report.plot("damage-creates.svg", &tables::plot_of_creates(&created, &writers))?;
     report.keep("damage", json!({"reads": read, "creates": created}));

@@ -52,6 +52,7 @@ pub(crate) async fn measure(stage: &Stage, field: &Field, report: &mut Report) -
          kept-alive client connections adds once it has had one answer. Kernel buffers not included.\n",
         CONNECTIONS - CONNECTIONS / 4
     ))?;
+    report.readme(&table(&rows));
     report.say(&table(&rows))?;
     report.keep("memory", json!(raw));
     Ok(())

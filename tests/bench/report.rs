@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Report {
     directory: PathBuf,
     text: String,
+    /// Tables of the project's README.
+    readme: String,
     raw: Map<String, Value>,
     promises: Vec<Promise>,
 }
@@ -32,6 +34,7 @@ impl Report {
         let mut report = Self {
             directory: directory.to_owned(),
             text: String::new(),
+            readme: String::new(),
             raw: Map::new(),
             promises: Vec::new(),
         };
@@ -47,6 +50,10 @@ impl Report {
         for absent in &field.absent {
             report.say(&format!("Without one peer: {absent}.\n"))?;
         }
+        report.readme(&format!(
+            "Measured: {}; {cpus} processors ({cpu}); load average at the start {load}.",
+            versions.join(", ")
+        ));
         report.keep("versions", json!(versions));
         report.keep("load_average_at_start", json!(load));
         Ok(report)
@@ -58,6 +65,12 @@ impl Report {
         self.text.push_str(text);
         self.text.push('\n');
         Ok(())
+    }
+
+    /// Keeps a piece of text that the project's README shows.
+    pub(crate) fn readme(&mut self, text: &str) {
+        self.readme.push_str(text);
+        self.readme.push('\n');
     }
 
     /// Prints what is under way; the files do not hold it.
@@ -89,15 +102,21 @@ impl Report {
         let promises = std::mem::take(&mut self.promises);
         if !promises.is_empty() {
             self.say("## Promises\n")?;
-            self.say(&promised(&promises))?;
+            let table = promised(&promises);
+            self.readme(&table);
+            self.say(&table)?;
         }
         self.keep("promises", json!(promises));
         let load = load_average()?;
         self.say(&format!("Load average at the end {load}."))?;
         self.keep("load_average_at_end", json!(load));
         std::fs::write(self.directory.join("report.md"), &self.text)?;
+        std::fs::write(self.directory.join("readme.md"), &self.readme)?;
         std::fs::write(self.directory.join("raw.json"), serde_json::to_string_pretty(&self.raw)?)?;
-        self.hint(&format!("kept in {0}/report.md, {0}/raw.json and {0}/*.svg", self.directory.display()))?;
+        self.hint(&format!(
+            "kept in {0}: report.md, readme.md, raw.json, pictures",
+            self.directory.display()
+        ))?;
         let broken = promises.iter().filter(|promise| !promise.kept).map(|promise| promise.says.as_str());
         let broken: Vec<&str> = broken.collect();
         ensure!(broken.is_empty(), "broken: {}", broken.join("; "));

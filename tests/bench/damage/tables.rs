@@ -47,6 +47,27 @@ pub(super) fn creates(runs: &[Run], contenders: &[Contender]) -> String {
     grid(runs, contenders, &columns)
 }
 
+/// What the project's README shows: lost reads, lost creates, and what was executed twice.
+pub(super) fn summary(reads: &[Run], creates: &[Run], contenders: &[Contender]) -> String {
+    let mut head = vec!["the region".to_owned()];
+    for what in ["reads lost", "creates lost", "executed twice"] {
+        head.extend(contenders.iter().map(|contender| format!("{what}: {}", contender.name())));
+    }
+    let mut rows = vec![head];
+    for fault in faults_of(reads) {
+        let cells = |runs: &[Run], cell: fn(&Run) -> usize| -> Vec<String> {
+            let cell = |run: Option<&Run>| run.map(|run| cell(run).to_string()).unwrap_or_default();
+            contenders.iter().map(|contender| cell(find(runs, fault, *contender))).collect()
+        };
+        let mut row = vec![fault.to_owned()];
+        row.extend(cells(reads, |run| run.lost));
+        row.extend(cells(creates, |run| run.lost));
+        row.extend(cells(creates, |run| run.twice));
+        rows.push(row);
+    }
+    table(&rows)
+}
+
 /// Long answers that were cut off.
 pub(super) fn cuts(what: &str, runs: &[Run], contenders: &[Contender]) -> String {
     let columns =
