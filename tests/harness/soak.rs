@@ -33,8 +33,14 @@ pub struct Plan {
     pub rate: u32,
     /// Seconds of load before the first event, and before the memory is looked at for the last time.
     pub steady: Duration,
+    /// A proxy's memory may grow by so much meanwhile.
+    pub growth_max_kib: u64,
     /// Seconds for which no file grows.
     pub disk_full: Duration,
+    /// Reloads, a good file and a bad one in turn.
+    pub reloads: usize,
+    /// New certificates, each brought into force by a reload of both proxies.
+    pub certificates: usize,
     /// New processes that take over.
     pub upgrades: usize,
     /// Ends by SIGTERM, with a new start.
@@ -49,7 +55,10 @@ impl Plan {
             callers: 100,
             rate: 500,
             steady: Duration::from_secs(20),
+            growth_max_kib: 16 << 10,
             disk_full: Duration::from_secs(10),
+            reloads: 100,
+            certificates: 20,
             upgrades: 10,
             restarts: 10,
         }
@@ -62,7 +71,11 @@ impl Plan {
             callers: 40,
             rate: 80,
             steady: Duration::from_secs(1),
+            // It is looked at before the process has warmed up.
+            growth_max_kib: 40 << 10,
             disk_full: Duration::from_secs(1),
+            reloads: 8,
+            certificates: 2,
             upgrades: 2,
             restarts: 2,
         }
@@ -91,6 +104,14 @@ pub async fn run(plan: Plan, told: &dyn Fn(&str)) -> Report {
     told(&format!("{} callers send {} requests a second", plan.callers, plan.rate));
     stage.load(plan.steady).await;
     stage.report.start = stage.proxies.each_ref().map(Instance::usage);
+    for number in 0..plan.reloads {
+        stage.reload(number).await;
+        stage.went_on(told, &format!("reload {}", number + 1)).await;
+    }
+    for number in 0..plan.certificates {
+        stage.certify().await;
+        stage.went_on(told, &format!("certificate {}", number + 1)).await;
+    }
     stage.full_disk(told).await;
     stage.load(plan.steady).await;
     stage.report.end = stage.proxies.each_ref().map(Instance::usage);
@@ -119,9 +140,16 @@ impl Stage {
         // A busy machine must not look like a lost region.
         let setup = setup.pool("timeouts", "{connect: 5s, attempt: 10s, request: 20s, idle: 2s}");
         let setup = setup.pool("passive_health", "{latency_factor: 0}");
-        let yaml = setup.yaml();
+        // Nothing is reloaded by itself, so that reloads can be counted.
+        let setup = setup.top("reload", "{watch: 0s}").top("audit", "{file: audit.jsonl}");
+        let yaml = setup.routes("  - {name: ehr, pool: records, audit: open}").yaml();
         let proxies = [Instance::start("a", &yaml, &files).await, Instance::start("b", &yaml, &files).await];
-        let mut report = Report { rate_wanted: plan.rate, callers: plan.callers, ..Report::default() };
+        let mut report = Report {
+            rate_wanted: plan.rate,
+            growth_max_kib: plan.growth_max_kib,
+            callers: plan.callers,
+            ..Report::default()
+        };
         report.files_at_rest = proxies.each_ref().map(|proxy| proxy.usage().files);
         let targets = |number: usize| {
             let target = |proxy: &Instance| match number % 10 {
@@ -156,11 +184,40 @@ impl Stage {
         told(&format!("{event}: {} answered, {} lost", self.callers.answered(), self.callers.lost()));
     }
 
+    /// A good file and a bad one in turn, each for both proxies, one after the other.
+    async fn reload(&mut self, number: usize) {
+        let proxy = &self.proxies[number % 2];
+        let (turn, is_good) = (number / 2, (number / 2).is_multiple_of(2));
+        let weight = format!("name: virginia, weight: {}", 2 + turn % 3);
+        proxy.write(|good| match is_good {
+            true => good.replace("name: virginia", &weight),
+            false => good.replace("pool: records", "pool: nobody"),
+        });
+        let status = proxy.reload().await;
+        assert_eq!(status, if is_good { 200 } else { 422 }, "reload {number}");
+        proxy.write(str::to_owned);
+        self.report.reloads += 1;
+    }
+
+    async fn certify(&mut self) {
+        let files = self.authority.files("aorta.test");
+        for proxy in &self.proxies {
+            assert_eq!(proxy.reload().await, 200);
+            assert!(
+                proxy.bears(&self.authority, &files).await,
+                "the next handshake shows the new certificate"
+            );
+        }
+        self.report.certificates += 1;
+    }
+
     async fn full_disk(&mut self, told: &dyn Fn(&str)) {
         let lost = |proxy: &Instance| proxy.metrics().count("aorta_access_log_lines_lost_total", &[]);
         self.proxies.iter().for_each(Instance::fill_disk);
         self.load(self.plan.disk_full).await;
         self.report.lines_lost = self.proxies.iter().map(lost).sum();
+        let lost = |proxy: &Instance| proxy.metrics().count("aorta_audit_lost_total", &[]);
+        self.report.entries_lost = self.proxies.iter().map(lost).sum();
         let full = self.proxies.each_ref().map(Instance::log_bytes);
         self.proxies.iter().for_each(Instance::clear_disk);
         let grown = || {
@@ -193,6 +250,7 @@ impl Stage {
         let files = look.await.ok();
         report.files_at_end = files.unwrap_or_else(|| proxies.each_ref().map(|proxy| proxy.usage().files));
         tokio::task::block_in_place(|| proxies.iter().for_each(Instance::end));
+        report.audit_wrong = proxies.iter().filter_map(|proxy| proxy.judge_audit().err()).collect();
         report
     }
 }

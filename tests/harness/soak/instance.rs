@@ -10,11 +10,15 @@ use bytes::Bytes;
 use http::Request;
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// An end under load takes as long as idle callers are waited for, and a little more.
 const END: Duration = Duration::from_secs(40);
@@ -149,7 +153,20 @@ impl Instance {
         Client::new(admin).send(post).await.expect("the admin port answers").status
     }
 
-    /// Puts this in the place of the configuration's `from`; an empty one puts the good file back.
+    /// The next handshake shows the certificate of this file.
+    ///
+    /// # Panics
+    /// When nobody answers, or the file holds none.
+    pub async fn bears(&self, authority: &Authority, files: &Files) -> bool {
+        let tcp = TcpStream::connect(self.leases[1].address()).await.expect("the proxy accepts");
+        let name = ServerName::try_from("aorta.test").expect("a name");
+        let tls = TlsConnector::from(authority.client(&[b"http/1.1"])).connect(name, tcp).await;
+        let tls = tls.expect("a handshake");
+        let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+        shown == Some(CertificateDer::from_pem_file(&files.certificate).expect("a certificate"))
+    }
+
+    /// Writes what becomes of its good file; `str::to_owned` puts that back.
     ///
     /// # Panics
     /// When the file cannot be written.
@@ -171,6 +188,21 @@ impl Instance {
     /// When the system does not allow it.
     pub fn clear_disk(&self) {
         self.limit_files(None);
+    }
+
+    /// Every entry of its audit file is as it was written, and none is missing between two.
+    ///
+    /// # Errors
+    /// What the proxy's own judge says otherwise.
+    ///
+    /// # Panics
+    /// When that cannot be run.
+    pub fn judge_audit(&self) -> Result<(), String> {
+        let mut judge = Command::new(find("aorta-proxy"));
+        let judge = judge.args(["audit", "verify"]).arg(self.file("audit.jsonl")).output();
+        let judge = judge.expect("the proxy's program runs");
+        let said = String::from_utf8_lossy(&[judge.stdout, judge.stderr].concat()).into_owned();
+        if judge.status.success() { Ok(()) } else { Err(said) }
     }
 
     /// How long the file with its access lines is.
