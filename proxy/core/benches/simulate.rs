@@ -65,5 +65,6 @@ fn scenario(proxies: u32) -> Scenario {
         traffic: Traffic { rate: REQUESTS / SPAN.as_secs_f64() / f64::from(proxies), ..Traffic::default() },
         skies: skies.into(),
         span: SPAN,
+        orders: Vec::new(),
     }
 }

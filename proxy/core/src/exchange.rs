@@ -364,9 +364,10 @@ impl Exchange {
         let paid = self.is_paid(number);
         let free = !paid && (class == Class::Unsent || self.attempts.get(number).is_some_and(left_freely));
         let covered = |pool: &mut Pool| free || paid || pool.budget().withdraw(now);
-        let verdict = retry::allowed(&policy, &facts)
-            .and_then(|()| if covered(pool) { Ok(()) } else { Err(Denial::Budget) });
-        match verdict {
+        // Whom an operator has drained is not asked once more either.
+        let nobody = !others && !pool.has_anybody(self.inside(pool), self.terms.page);
+        let allowed = if nobody { Err(Denial::NoOtherUpstream) } else { retry::allowed(&policy, &facts) };
+        match allowed.and_then(|()| if covered(pool) { Ok(()) } else { Err(Denial::Budget) }) {
             Ok(()) => {
                 let is_one_move = class.repeat() == Repeat::AnyOnce;
                 self.moved_once |= is_one_move && pool.spec().keeps(Rule::MoveOnce);

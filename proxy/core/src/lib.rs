@@ -35,6 +35,7 @@ pub mod fhir_safety;
 pub mod hedge;
 pub mod limit;
 pub mod memory;
+pub mod order;
 pub mod outlier;
 mod pace;
 pub mod pool;

@@ -3,6 +3,7 @@
 //! What an attempt in the old process was about to teach is lost, and so are the counts towards an ejection: they
 //! are made anew within seconds. Who is out, until when and for the how manieth time is not.
 
+use crate::order::Ordered;
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
 
@@ -18,6 +19,8 @@ pub struct Remembered {
     pub standing: Standing,
     /// Ejections not yet forgiven: each doubles the next one.
     pub ejections: u32,
+    /// What an operator last ordered of it.
+    pub ordered: Option<Ordered>,
 }
 
 /// Where an upstream stood.
@@ -39,12 +42,17 @@ pub enum Standing {
         /// From here on it may be probed.
         until: Timestamp,
     },
+    /// Drained.
+    Drained {
+        /// What it was out for when that was ordered.
+        was_out: Option<EjectReason>,
+    },
 }
 
 impl Remembered {
     /// There is something to remember.
     #[must_use]
     pub fn is_news(&self) -> bool {
-        self.standing != Standing::In || self.ejections > 0
+        self.standing != Standing::In || self.ejections > 0 || self.ordered.is_some()
     }
 }

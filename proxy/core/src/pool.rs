@@ -7,6 +7,7 @@ mod checks;
 mod choose;
 mod drill;
 mod memory;
+mod orders;
 mod pace;
 mod page;
 mod reconfigure;
@@ -136,6 +137,16 @@ pub enum PoolEvent {
     Readmitted {
         /// Which.
         upstream: UpstreamKey,
+    },
+    /// An upstream takes no new request any more.
+    Drained {
+        /// Which.
+        upstream: usize,
+    },
+    /// An upstream that took none does again, or is tried first.
+    Undrained {
+        /// Which.
+        upstream: usize,
     },
     /// The adapter should send this upstream the proxy's own check and report to [`Pool::verified`].
     VerifyWanted {
@@ -325,7 +336,10 @@ impl Pool {
 
     fn review_panic(&mut self) {
         self.unwell = self.upstreams.len() - self.healthy();
-        let panic = self.unwell > 0 && self.unwell == self.upstreams.len();
+        // Whom an operator has drained, no panic brings back.
+        let standing = |held: &Upstream| !held.health.is_draining();
+        let panic =
+            self.unwell > 0 && self.unwell == self.upstreams.len() && self.upstreams.iter().any(standing);
         if panic != self.panic {
             self.panic = panic;
             self.events.push(PoolEvent::Panic { on: panic });

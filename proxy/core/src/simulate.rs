@@ -29,13 +29,14 @@ use crate::check::CheckResult;
 use crate::classify::Class;
 use crate::drill::DrillPlan;
 use crate::exchange::{Attempt, Late};
+use crate::order::Declined;
 use crate::pool::{Pool, PoolEvent, PoolSpec};
 use crate::receipt::Receipt;
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
 use crate::verdict::Verdict;
 use report::Report;
-use scenario::{Request, Scenario};
+use scenario::{OrderAt, Request, Scenario};
 use std::sync::Arc;
 
 /// One thing that happened at a proxy, and its pool right after it.
@@ -121,6 +122,13 @@ pub enum What<'a> {
         upstream: UpstreamKey,
         /// With what.
         result: CheckResult,
+    },
+    /// An operator gave an order.
+    Ordered {
+        /// Of which upstream, and what.
+        order: OrderAt,
+        /// Why it was not carried out, if it was not.
+        declined: Option<Declined>,
     },
     /// A check that came by itself is over.
     Checked {

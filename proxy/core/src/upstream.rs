@@ -4,11 +4,13 @@ use crate::balance::peak_ewma::Latency;
 use crate::bias::Bias;
 use crate::check::Checked;
 use crate::chronicle::Chronicle;
+use crate::order::Ordered;
 use crate::outlier::{Counts, EjectReason, Outlier, PassiveHealth};
 use crate::pace::Pace;
 use crate::slow_start::Ramp;
 use crate::time::Timestamp;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the core needs to know of a configured upstream; where it is and how to speak to it is the adapter's.
@@ -83,11 +85,16 @@ pub enum Health {
         /// A probe is out.
         busy: bool,
     },
+    /// An operator wants it to take no new request: nobody asks it, not even as the last resort.
+    Draining {
+        /// What it was out for when that was ordered.
+        was_out: Option<EjectReason>,
+    },
 }
 
 impl Health {
     /// Every state's name, for one-hot series; `warming` is a healthy one's slow start ([`Upstream::state`]).
-    pub const NAMES: [&'static str; 5] = ["healthy", "warming", "degraded", "ejected", "probing"];
+    pub const NAMES: [&'static str; 6] = ["healthy", "warming", "degraded", "ejected", "probing", "draining"];
 
     /// A stable name for logs and metrics.
     #[must_use]
@@ -97,6 +104,7 @@ impl Health {
             Self::Degraded { .. } => "degraded",
             Self::Ejected { .. } => "ejected",
             Self::Probing { .. } => "probing",
+            Self::Draining { .. } => "draining",
         }
     }
 
@@ -108,6 +116,7 @@ impl Health {
             Self::Degraded { reason, .. } | Self::Ejected { reason, .. } | Self::Probing { reason, .. } => {
                 Some(reason)
             }
+            Self::Draining { was_out } => was_out,
         }
     }
 
@@ -115,6 +124,12 @@ impl Health {
     #[must_use]
     pub const fn in_rotation(self) -> bool {
         matches!(self, Self::Healthy | Self::Degraded { .. })
+    }
+
+    /// It takes no new request, whatever happens to the others.
+    #[must_use]
+    pub const fn is_draining(self) -> bool {
+        matches!(self, Self::Draining { .. })
     }
 }
 
@@ -171,6 +186,8 @@ pub struct Upstream {
     pub(crate) in_flight: u32,
     /// Fed only under the policy that asks for it.
     pub(crate) latency: Latency,
+    /// What was last ordered of it.
+    pub(crate) ordered: Option<Arc<Ordered>>,
     /// Apart, so that who chooses among hundreds does not walk over it.
     pub(crate) chronicle: Box<Chronicle>,
 }
@@ -198,6 +215,7 @@ impl Upstream {
             ramp: Ramp::default(),
             in_flight: 0,
             latency: Latency::new(now),
+            ordered: None,
             chronicle: Box::default(),
         }
     }
@@ -271,6 +289,12 @@ impl Upstream {
         self.checked
     }
 
+    /// What an operator last ordered of it.
+    #[must_use]
+    pub fn ordered(&self) -> Option<&Ordered> {
+        self.ordered.as_deref()
+    }
+
     /// What its attempts came to lately.
     #[must_use]
     pub fn chronicle(&self) -> &Chronicle {
@@ -298,6 +322,11 @@ impl Upstream {
     /// It carries less than it may.
     pub(crate) fn has_room(&self) -> bool {
         self.spec.concurrency_max.is_none_or(|max| self.in_flight < max.get())
+    }
+
+    /// It may be asked, if only as the last resort, and carries less than it may.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.health.is_draining() && self.has_room()
     }
 
     /// Nothing is asked of it, or it is in this data domain.

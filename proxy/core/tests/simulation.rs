@@ -16,6 +16,8 @@ mod drills;
 mod fleet;
 #[path = "simulation/lateness.rs"]
 mod lateness;
+#[path = "simulation/order_laws.rs"]
+mod order_laws;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "simulation/reloads.rs"]
@@ -33,6 +35,7 @@ use aorta_core::simulate::{Step, run, run_reloads};
 use aorta_core::time::Timestamp;
 use check_laws::CheckLaws;
 use domain_laws::DomainLaws;
+use order_laws::OrderLaws;
 use request_laws::RequestLaws;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -62,7 +65,9 @@ fn lawful_under(
     let mut upstreams = UpstreamLaws::new(scenario);
     let mut domains = DomainLaws::new(scenario);
     let mut checks = CheckLaws::new(scenario);
+    let mut orders = OrderLaws::new(scenario);
     let report = run_reloads(scenario, &reloads, seed, &mut |step: &Step<'_>| {
+        orders.watch(step);
         domains.watch(step, &requests);
         upstreams.watch(step, &requests, &domains);
         requests.watch(step);

@@ -71,7 +71,8 @@ impl Pool {
 
     fn on_passed_check(&mut self, upstream: usize, rose: bool, now: Timestamp, rng: &mut Rng) {
         let held = &mut self.upstreams[upstream];
-        if held.health == Health::Healthy || !held.cause.is_seen_by_checks() {
+        let is_settled = held.health == Health::Healthy || held.health.is_draining();
+        if is_settled || !held.cause.is_seen_by_checks() {
             return;
         }
         if rose {
@@ -98,7 +99,11 @@ impl Pool {
             // the wait when it passes.
             Health::Ejected { until, .. } if sees => *until = (*until).max(now + renewed_within),
             Health::Probing { .. } if sees => self.eject(upstream, EjectReason::CheckFailed, now, rng),
-            Health::Healthy | Health::Degraded { .. } | Health::Ejected { .. } | Health::Probing { .. } => {}
+            Health::Healthy
+            | Health::Degraded { .. }
+            | Health::Ejected { .. }
+            | Health::Probing { .. }
+            | Health::Draining { .. } => {}
         }
     }
 }

@@ -162,7 +162,10 @@ impl Pool {
         let serves = |held: &Upstream| {
             held.health.in_rotation() && held.has_room() && held.key != choice.upstream && knows(held)
         };
-        let put_out = |held: &Upstream| held.epoch != choice.epoch && !held.health.in_rotation();
+        // Who is at a drained one is served there to the end.
+        let put_out = |held: &Upstream| {
+            held.epoch != choice.epoch && !held.health.in_rotation() && !held.health.is_draining()
+        };
         let was_put_out = self.upstream(choice.upstream).is_some_and(put_out);
         !self.panic && was_put_out && self.upstreams.iter().any(serves)
     }
@@ -204,12 +207,20 @@ impl Pool {
 
     /// Somebody carries all that it may.
     pub(crate) fn lacks_room(&self) -> bool {
-        self.upstreams.iter().any(|held| !held.has_room())
+        self.upstreams.iter().any(|held| !held.health.is_draining() && !held.has_room())
     }
 
     /// Somebody who was not tried yet could be asked.
     pub(crate) fn has_untried(&self, tried: &[UpstreamKey], inside: Option<DomainKey>) -> bool {
-        self.upstreams.iter().any(|held| !tried.contains(&held.key) && held.is_in(inside))
+        let standing = |held: &Upstream| !held.health.is_draining();
+        self.upstreams.iter().any(|held| !tried.contains(&held.key) && held.is_in(inside) && standing(held))
+    }
+
+    /// Somebody could be asked, if only once more.
+    pub(crate) fn has_anybody(&self, inside: Option<DomainKey>, page: Option<UpstreamKey>) -> bool {
+        let knows = self.knows_page(page);
+        let could = |held: &Upstream| !held.health.is_draining() && held.is_in(inside) && knows(held);
+        self.upstreams.iter().any(could)
     }
 
     /// A conditional create that this upstream may have carried out can be repeated although its record store has
@@ -234,10 +245,12 @@ impl Pool {
             return self.page_candidate(maker, wish, &mut about);
         }
         let inside = wish.inside;
+        let spares = self.spec.keeps(Rule::SpareDrained);
+        let spared = move |held: &Upstream| if spares { held.is_open() } else { held.has_room() };
         let home = wish.reader.and_then(|client| self.affinity.home(client, now));
         let tried = if self.spec.keeps(Rule::OthersFirst) { wish.tried } else { &[] };
         let open =
-            |_: usize, held: &Upstream| !tried.contains(&held.key) && held.is_in(inside) && held.has_room();
+            |_: usize, held: &Upstream| !tried.contains(&held.key) && held.is_in(inside) && spared(held);
         let willing = |held: &Upstream| now >= held.skip_until && !held.is_being_verified(now);
         let rotation = |held: &Upstream| held.health.in_rotation();
         // First where the client wrote; but a stale answer is better than none.
@@ -340,7 +353,7 @@ impl Pool {
     fn again(&self, tried: &[UpstreamKey], inside: Option<DomainKey>) -> Option<usize> {
         let last_asked = |held: &Upstream| tried.iter().rposition(|&asked| asked == held.key).unwrap_or(0);
         let open =
-            self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(inside) && held.has_room());
+            self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(inside) && held.is_open());
         let first = open.min_by_key(|(_, held)| (!held.health.in_rotation(), last_asked(held)));
         first.map(|(index, _)| index)
     }

@@ -57,7 +57,8 @@ impl Pool {
         let Some(place) = self.place(upstream) else { return };
         let held = &mut self.upstreams[place];
         // What it did by itself is judged as ever.
-        if failed_itself || held.health.reason() == Some(EjectReason::Operator) {
+        let is_ordered = held.health.is_draining() || held.health.reason() == Some(EjectReason::Operator);
+        if failed_itself || is_ordered {
             return;
         }
         held.ejections = held.ejections.min(ejections);
@@ -76,6 +77,8 @@ impl Pool {
         let end = match () {
             () if drill.left(now).is_zero() => DrillEnd::TimeUp,
             () if self.healthy_but(drill.plan.upstream) < self.needed() => DrillEnd::TooFewHealthy,
+            // It would learn nothing of one that nobody asks.
+            () if self.upstreams[drill.plan.upstream].health.is_draining() => DrillEnd::Stopped,
             () if drill.score.hurts() => DrillEnd::ClientsHurt,
             () => return,
         };
@@ -125,12 +128,12 @@ impl Pool {
         self.spec.retry.attempts_max.get() > 1
     }
 
-    fn healthy_but(&self, upstream: UpstreamKey) -> usize {
+    pub(super) fn healthy_but(&self, upstream: UpstreamKey) -> usize {
         let others = self.upstreams.iter().filter(|held| held.key != upstream);
         others.filter(|held| held.health == Health::Healthy).count()
     }
 
-    fn needed(&self) -> usize {
+    pub(super) fn needed(&self) -> usize {
         usize::try_from(self.spec.passive_health.min_healthy.get()).unwrap_or(usize::MAX)
     }
 

@@ -2,8 +2,11 @@
 
 use super::Pool;
 use crate::memory::{EJECTIONS_MAX, Remembered, Standing};
+use crate::order::EJECTION_MAX;
+use crate::outlier::EjectReason;
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
+use std::sync::Arc;
 
 impl Pool {
     /// What is to be remembered of its upstreams; those of which there is nothing to remember do not stand in it.
@@ -14,6 +17,7 @@ impl Pool {
             name: held.name().to_owned(),
             standing: standing(held, now),
             ejections: held.ejections_left(every, now),
+            ordered: held.ordered.as_deref().cloned(),
         };
         self.upstreams.iter().map(remembered).filter(Remembered::is_news).collect()
     }
@@ -27,17 +31,24 @@ impl Pool {
                 continue;
             };
             self.upstreams[index].ejections = remembered.ejections.min(EJECTIONS_MAX);
+            self.upstreams[index].ordered = remembered.ordered.clone().map(Arc::new);
             let (reason, out) = match remembered.standing {
                 Standing::In => continue,
+                Standing::Drained { was_out } => {
+                    self.upstreams[index].enter(Health::Draining { was_out }, now);
+                    continue;
+                }
                 Standing::Kept { reason } => (reason, None),
                 Standing::Out { reason, cause, until } => (reason, Some((cause, until))),
             };
-            if policy.dry_run {
+            let is_ordered = reason == EjectReason::Operator;
+            if policy.dry_run && !is_ordered {
                 continue;
             }
-            let longest = now + policy.ejection_max.max(policy.ejection);
+            let longest =
+                now + if is_ordered { EJECTION_MAX } else { policy.ejection_max.max(policy.ejection) };
             let health = match out {
-                Some((_, until)) if self.guard_at(index).is_none() => {
+                Some((_, until)) if is_ordered || self.guard_at(index).is_none() => {
                     Health::Ejected { reason, until: until.min(longest), successes: 0 }
                 }
                 _ => Health::Degraded { reason, successes: 0 },
@@ -57,5 +68,6 @@ const fn standing(held: &Upstream, now: Timestamp) -> Standing {
         Health::Degraded { reason, .. } => Standing::Kept { reason },
         Health::Ejected { reason, until, .. } => Standing::Out { reason, cause, until },
         Health::Probing { reason, .. } => Standing::Out { reason, cause, until: now },
+        Health::Draining { was_out } => Standing::Drained { was_out },
     }
 }

@@ -20,7 +20,7 @@ impl Pool {
         let (now, panic, domain) = (about.now, self.panic, self.domain(maker));
         let tier = if panic { Tier::Panic } else { Tier::Rotation };
         let knows = |held: &Upstream| {
-            held.has_room() && (held.key == maker || domain.is_some() && held.is_in(domain))
+            held.is_open() && (held.key == maker || domain.is_some() && held.is_in(domain))
         };
         let may_be_asked = |_: usize, held: &Upstream| {
             knows(held) && (panic || held.health.in_rotation()) && !wish.tried.contains(&held.key)
@@ -60,6 +60,7 @@ impl Pool {
     /// Somebody who was not tried yet knows the page too.
     pub(crate) fn has_untried_page(&self, tried: &[UpstreamKey], maker: UpstreamKey) -> bool {
         let knows = self.knows_page(Some(maker));
-        self.upstreams.iter().any(|held| !tried.contains(&held.key) && knows(held))
+        let standing = |held: &Upstream| !held.health.is_draining();
+        self.upstreams.iter().any(|held| !tried.contains(&held.key) && knows(held) && standing(held))
     }
 }

@@ -36,13 +36,15 @@ pub enum Rule {
     HedgeBudget,
     /// Whoever loses a race is let run on before it is blamed.
     LosersRunOn,
+    /// Nobody is sent to an upstream that is drained.
+    SpareDrained,
     /// A read that waits for an upstream leaves it when it is ejected.
     LeaveAtOnce,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::OthersFirst,
         Self::OneProbe,
         Self::EjectionJitter,
@@ -58,6 +60,7 @@ impl Rule {
         Self::HedgeReads,
         Self::HedgeBudget,
         Self::LosersRunOn,
+        Self::SpareDrained,
         Self::LeaveAtOnce,
     ];
 }

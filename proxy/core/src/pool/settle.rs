@@ -124,7 +124,7 @@ impl Pool {
             held.suspicion = Suspicion::None;
         }
         let readmit = match &mut held.health {
-            Health::Healthy => false,
+            Health::Healthy | Health::Draining { .. } => false,
             Health::Degraded { successes, .. }
             | Health::Ejected { successes, .. }
             | Health::Probing { successes, .. } => {
@@ -184,6 +184,7 @@ impl Pool {
             }
             Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
             Health::Probing { .. } => self.eject(upstream, EjectReason::ProbeFailed, now, rng),
+            Health::Draining { .. } => {}
         }
     }
 
@@ -197,7 +198,7 @@ impl Pool {
             }
             Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
             // Only its probe's silence to the end fails a probed one: it may be cold.
-            Health::Probing { .. } => {}
+            Health::Probing { .. } | Health::Draining { .. } => {}
         }
     }
 
@@ -206,7 +207,7 @@ impl Pool {
         match held.health {
             // A denied probe is verified like any denial, or one mis-keyed client could keep a region out.
             Health::Healthy | Health::Probing { .. } => {}
-            Health::Degraded { .. } | Health::Ejected { .. } => return,
+            Health::Degraded { .. } | Health::Ejected { .. } | Health::Draining { .. } => return,
         }
         if !self.spec.keeps(Rule::VerifyDenials) {
             return self.on_failure(upstream, false, now, rng);

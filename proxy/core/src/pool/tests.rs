@@ -2,6 +2,7 @@ mod checks;
 mod drill;
 mod ejection;
 mod memory;
+mod orders;
 mod pace;
 mod page;
 mod priority;

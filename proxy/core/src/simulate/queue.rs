@@ -32,6 +32,8 @@ pub(super) enum Due {
     Verified { proxy: usize, upstream: UpstreamKey },
     /// It is time for a proxy to check an upstream.
     Beat { proxy: usize, upstream: UpstreamKey },
+    /// The scenario's order of this number is given.
+    Order { number: usize },
     /// Such a check comes back.
     Checked { proxy: usize, out: CheckOut, result: CheckResult },
 }

@@ -118,6 +118,10 @@ impl Report {
             }
             What::Told { event } => self.told(at, *event),
             What::Drill | What::Reloaded => {}
+            What::Ordered { order, declined } => {
+                self.mark(order.upstream as u64);
+                self.mark(u64::from(declined.is_some()));
+            }
             What::Verified { upstream, .. } | What::Checked { upstream, .. } => {
                 self.mark(upstream.number() as u64);
             }
@@ -139,6 +143,9 @@ impl Report {
                 self.prevented.push((at, upstream.number(), guard));
             }
             PoolEvent::Readmitted { upstream } => self.readmissions.push((at, upstream.number())),
+            PoolEvent::Drained { upstream } | PoolEvent::Undrained { upstream } => {
+                self.mark(upstream.number() as u64);
+            }
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::DrillBegan { .. }

@@ -7,6 +7,7 @@ pub use sky::{Capacity, Rhythm, SLOWNESS, Sky, Spell, Throttle};
 use crate::bounds::Ratio;
 use crate::exchange::Terms;
 use crate::fhir_safety::Safety;
+use crate::order::Order;
 use crate::pool::PoolSpec;
 use crate::time::Timestamp;
 use fastrand::Rng;
@@ -26,6 +27,21 @@ pub struct Scenario {
     pub skies: Vec<Sky>,
     /// Requests arrive this long.
     pub span: Duration,
+    /// What operators order, at every proxy at the same moment.
+    pub orders: Vec<OrderAt>,
+}
+
+/// An order and its moment.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderAt {
+    /// When it is given.
+    pub at: Timestamp,
+    /// Of which upstream.
+    pub upstream: usize,
+    /// What.
+    pub order: Order,
+    /// It is not kept from leaving too few.
+    pub forced: bool,
 }
 
 /// Who asks a proxy, how often, and for what.

@@ -2,6 +2,7 @@
 
 mod checks;
 mod drill;
+mod orders;
 mod reload;
 
 use super::queue::{Due, Queue};
@@ -104,6 +105,7 @@ impl<'a> World<'a> {
 
     pub(super) fn run(mut self) -> Report {
         self.expect_beats();
+        self.expect_orders();
         self.expect_arrival();
         while let Some((at, due)) = self.queue.pop() {
             self.sample(at);
@@ -120,6 +122,7 @@ impl<'a> World<'a> {
                 Due::Drill => self.drill(),
                 Due::Verified { proxy, upstream } => self.verified(proxy, upstream),
                 Due::Beat { proxy, upstream } => self.beat(proxy, upstream),
+                Due::Order { number } => self.order(number),
                 Due::Checked { proxy, out, result } => self.checked(proxy, out, result),
             }
         }

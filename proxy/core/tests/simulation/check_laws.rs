@@ -47,9 +47,13 @@ impl<'a> CheckLaws<'a> {
         }
         for (memory, held) in self.memories.iter_mut().zip(step.pool.upstreams()) {
             match held.health() {
-                Health::Healthy => memory.cause = None,
+                Health::Healthy | Health::Draining { .. } => memory.cause = None,
                 Health::Degraded { reason, .. } => {
                     memory.cause.get_or_insert(reason);
+                }
+                // An operator's ejection is as long as it was ordered.
+                Health::Ejected { reason: EjectReason::Operator, .. } => {
+                    memory.cause = Some(EjectReason::Operator);
                 }
                 Health::Ejected { reason, until, .. } => {
                     memory.cause.get_or_insert(reason);
@@ -95,7 +99,8 @@ fn longest_wait(scenario: &Scenario) -> Duration {
     passive.ejection.max(passive.ejection_max).max(next_check.unwrap_or_default())
 }
 
-/// The application's failures are not the checks' to forgive.
+/// The application's failures are not the checks' to forgive, nor is an operator's will theirs to override.
 fn checks_can_tell(cause: EjectReason) -> bool {
-    !matches!(cause, EjectReason::ConsecutiveAppFailures | EjectReason::SuccessRate)
+    use EjectReason as R;
+    !matches!(cause, R::ConsecutiveAppFailures | R::SuccessRate | R::Operator)
 }

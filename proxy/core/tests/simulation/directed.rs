@@ -32,7 +32,14 @@ pub(crate) fn regions(skies: Vec<Sky>, traffic: Traffic) -> Scenario {
         active_health: Some(ActiveHealth::default()),
         ..PoolSpec::default()
     };
-    Scenario { pool: Arc::new(pool), proxies: 1, traffic, skies, span: Duration::from_secs(60) }
+    Scenario {
+        pool: Arc::new(pool),
+        proxies: 1,
+        traffic,
+        skies,
+        span: Duration::from_secs(60),
+        orders: Vec::new(),
+    }
 }
 
 fn check(skies: Vec<Sky>, traffic: Traffic, expected: impl Fn(&Report) -> bool, promise: &str) {

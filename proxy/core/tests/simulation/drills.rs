@@ -77,6 +77,7 @@ fn a_drill_in_fair_weather_loses_no_read_and_harms_no_write() {
     for seed in seeds() {
         let mut scenario = random::scenario(seed);
         scenario.skies.iter_mut().for_each(|sky| sky.spells.clear());
+        scenario.orders.clear();
         // Who is refused everywhere, or gives up by itself, is no loss of the drill's.
         (scenario.traffic.bad_keys, scenario.traffic.hurried) = (0, Ratio::percent(0));
         let plan = plan(seed, scenario.pool.upstreams.len());

@@ -32,7 +32,14 @@ pub(crate) fn fleet(proxies: u32, seconds: u64, skies: Vec<Sky>) -> Scenario {
         ..PoolSpec::default()
     };
     let traffic = Traffic { rate: f64::from(RATE), ..Traffic::default() };
-    Scenario { pool: Arc::new(pool), proxies, traffic, skies, span: Duration::from_secs(seconds) }
+    Scenario {
+        pool: Arc::new(pool),
+        proxies,
+        traffic,
+        skies,
+        span: Duration::from_secs(seconds),
+        orders: Vec::new(),
+    }
 }
 
 pub(crate) const fn second(seconds: u64) -> Timestamp {

@@ -36,6 +36,7 @@ fn regions(weather: Weather, hedging: bool) -> Scenario {
         traffic: Traffic::default(),
         skies,
         span: Duration::from_secs(60),
+        orders: Vec::new(),
     }
 }
 

@@ -5,12 +5,13 @@ use aorta_core::bounds::Ratio;
 use aorta_core::check::ActiveHealth;
 use aorta_core::classify::Dialect;
 use aorta_core::hedge::{HedgeAfter, HedgePolicy};
+use aorta_core::order::Order;
 use aorta_core::outlier::PassiveHealth;
 use aorta_core::pool::PoolSpec;
 use aorta_core::retry::RetryPolicy;
 use aorta_core::retry::backoff::Backoff;
 use aorta_core::retry::budget::BudgetSpec;
-use aorta_core::simulate::scenario::{Burst, Scenario, Sky, Spell, Traffic};
+use aorta_core::simulate::scenario::{Burst, OrderAt, Scenario, Sky, Spell, Traffic};
 use aorta_core::simulate::weather::Weather;
 use aorta_core::slow_start::SlowStart;
 use aorta_core::time::Timestamp;
@@ -27,7 +28,26 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let upstreams = rng.usize(1..=5);
     let skies = (0..upstreams).map(|_| sky(&mut rng, span)).collect();
     let (pool, traffic) = (Arc::new(pool(&mut rng, upstreams)), traffic(&mut rng, span));
-    Scenario { pool, proxies: 1, traffic, skies, span }
+    let orders = if rng.bool() { orders(&mut rng, upstreams, span) } else { Vec::new() };
+    Scenario { pool, proxies: 1, traffic, skies, span, orders }
+}
+
+/// Any order at any moment, also one that makes no sense then.
+fn orders(rng: &mut Rng, upstreams: usize, span: Duration) -> Vec<OrderAt> {
+    let mut order = |_| OrderAt {
+        at: Timestamp::ZERO + span.mul_f64(rng.f64()),
+        upstream: rng.usize(0..upstreams),
+        order: match rng.u8(0..5) {
+            0 | 1 => Order::Drain,
+            2 => Order::Undrain,
+            3 => Order::Eject { length: Duration::from_millis(rng.u64(0..20_000)) },
+            _ => Order::Readmit,
+        },
+        forced: rng.u8(0..3) == 0,
+    };
+    let mut orders: Vec<_> = (0..8).map(&mut order).collect();
+    orders.sort_by_key(|order| order.at);
+    orders
 }
 
 pub(crate) fn upstreams(weights: impl IntoIterator<Item = u32>) -> Vec<UpstreamSpec> {

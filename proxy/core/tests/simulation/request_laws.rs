@@ -4,6 +4,7 @@ use aorta_core::classify::Class;
 use aorta_core::exchange::Attempt;
 use aorta_core::fhir_safety::Safety;
 use aorta_core::hedge::HedgeAfter;
+use aorta_core::order::Order;
 use aorta_core::pool::{Pool, PoolEvent, PoolSpec};
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::simulate::report::Report;
@@ -114,7 +115,7 @@ impl<'a> RequestLaws<'a> {
                 if hedge {
                     self.hedged(step.at, step.pool, request, attempt);
                 }
-                self.chosen(step.at, request, attempt, executes);
+                self.chosen((step.at, step.pool), request, attempt, executes);
             }
             What::Judged { request, number, class, verdict } => {
                 self.judged((step.at, step.pool), request, number, class, verdict);
@@ -130,6 +131,7 @@ impl<'a> RequestLaws<'a> {
             | What::Told { .. }
             | What::Verified { .. }
             | What::Checked { .. }
+            | What::Ordered { .. }
             | What::Lost { .. } => {}
         }
         if !matches!(step.what, What::Told { .. } | What::Left { .. }) {
@@ -190,12 +192,14 @@ impl<'a> RequestLaws<'a> {
         let [out] = open.outs[..] else { panic!("{} attempts were out", open.outs.len()) };
         let upstream = open.tried[number - 1];
         assert_eq!(out.number, number);
-        assert!(!pool.upstreams()[upstream].health().in_rotation(), "an upstream in rotation was left");
+        let health = pool.upstreams()[upstream].health();
+        assert!(!health.in_rotation(), "an upstream in rotation was left");
+        assert!(!health.is_draining(), "what is at a drained upstream is finished there");
         open.outs.clear();
         self.stranded.retain(|&id| id != request.id);
     }
 
-    fn chosen(&mut self, at: Timestamp, request: Request, attempt: Attempt, executes: bool) {
+    fn chosen(&mut self, (at, live): (Timestamp, &Pool), request: Request, attempt: Attempt, executes: bool) {
         let pool = &self.scenario.pool;
         let open = self.open.get_mut(&request.id).expect("only an open exchange makes attempts");
         let made = open.tried.len();
@@ -211,7 +215,10 @@ impl<'a> RequestLaws<'a> {
         assert!(at < deadline && attempt.deadline <= deadline, "an attempt outlives its request");
         let asked_before = open.tried.contains(&attempt.upstream.number());
         let store = (!reads).then(|| open.carried_out.and_then(|first| store(pool, first))).flatten();
-        let is_open = |index: usize| store.is_none_or(|name| pool.upstreams[index].data_domain == name);
+        let is_open = |index: usize| {
+            let in_store = store.is_none_or(|name| pool.upstreams[index].data_domain == name);
+            in_store && !live.upstreams()[index].health().is_draining()
+        };
         let all_asked = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index) || !is_open(index));
         assert!(!asked_before || all_asked, "an upstream was asked twice before another was asked once");
         open.tried.push(attempt.upstream.number());
@@ -268,7 +275,7 @@ impl<'a> RequestLaws<'a> {
         if safe && class != Class::Answered && class != Class::ClientFault {
             let budget_is_spent = !is_free && budget < 1.0 + 1e-6;
             assert!(
-                budget_is_spent || may_be_lost(scenario, at, request, open, class),
+                budget_is_spent || may_be_lost((scenario, pool), at, request, open, class),
                 "a read was given up after {class:?} although it could have been tried again"
             );
         }
@@ -282,11 +289,15 @@ impl<'a> RequestLaws<'a> {
         assert!(named.eq(open.tried.iter().copied()), "the receipt names every attempt");
         let paid = receipt.attempts.iter().filter(|attempt| attempt.paid).count();
         // The client may leave between paying for a retry and making it.
-        let all_paid = paid == open.paid || (receipt.end == End::Abandoned && paid + 1 == open.paid);
+        // Or everybody it might ask was drained meanwhile.
+        let nobody = receipt.end == End::Refused(Refusal::NoUpstream);
+        assert!(!nobody || self.scenario.orders.iter().any(|order| order.order == Order::Drain));
+        let stopped = receipt.end == End::Abandoned || nobody;
+        let all_paid = paid == open.paid || (stopped && paid + 1 == open.paid);
         assert!(all_paid, "{paid} attempts were paid, {} had to be", open.paid);
         let too_late = receipt.end == End::Refused(Refusal::DeadlinePassed);
         assert!(!too_late || receipt.attempts.is_empty(), "a deadline had passed before an attempt");
-        let ended = open.over || too_late || receipt.end == End::Abandoned;
+        let ended = open.over || too_late || stopped;
         assert!(ended, "an exchange ends with a verdict");
     }
 
@@ -316,13 +327,21 @@ fn deadline(scenario: &Scenario, request: Request) -> Timestamp {
 }
 
 /// A read that failed may end here only if its attempts, its one move, its body or its time are used up.
-fn may_be_lost(scenario: &Scenario, at: Timestamp, request: Request, open: &Open, class: Class) -> bool {
+fn may_be_lost(
+    (scenario, live): (&Scenario, &Pool),
+    at: Timestamp,
+    request: Request,
+    open: &Open,
+    class: Class,
+) -> bool {
     let pool = &scenario.pool;
+    let is_drained = |index: usize| live.upstreams()[index].health().is_draining();
+    let all_drained = (0..pool.upstreams.len()).all(is_drained);
     let attempts_used = open.tried.len() >= usize::from(pool.retry.attempts_max.get());
-    let nobody_else = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index));
+    let nobody_else = (0..pool.upstreams.len()).all(|index| open.tried.contains(&index) || is_drained(index));
     let move_used = ONE_MOVE.contains(&class) && (open.moved_once || nobody_else);
     let body_gone = !request.terms.replayable && open.sent;
     let longest_wait = Duration::from_millis(500);
     let time_is_up = at + longest_wait >= deadline(scenario, request);
-    attempts_used || move_used || body_gone || time_is_up
+    all_drained || attempts_used || move_used || body_gone || time_is_up
 }

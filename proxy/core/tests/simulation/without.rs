@@ -41,6 +41,7 @@ const fn harm(rule: Rule) -> Harm {
         Rule::ForgetTheStale => Harm::Law("an attempt from before an ejection condemned"),
         Rule::HedgeReads => Harm::Law("what writes was hedged"),
         Rule::HedgeBudget => Harm::Law("in their budget"),
+        Rule::SpareDrained => Harm::Law("a drained upstream was asked"),
         Rule::LeaveAtOnce => Harm::Law("wait for an ejected upstream"),
         Rule::LeaveFreely => Harm::Law("although it could have been tried again"),
     }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::memory::{Remembered, Standing};
+use crate::order::Order;
 
 fn out(yard: &Yard, upstream: usize, ahead: Duration) -> Remembered {
     let (reason, cause) = (EjectReason::ProbeFailed, EjectReason::ConsecutiveFailures);
     let standing = Standing::Out { reason, cause, until: yard.now + ahead };
-    Remembered { name: format!("region-{upstream}"), standing, ejections: 2 }
+    Remembered { name: format!("region-{upstream}"), standing, ejections: 2, ordered: None }
 }
 
 #[test]
@@ -63,4 +64,19 @@ fn ejections_are_forgiven_in_memory_too() {
     assert_eq!(yard.pool.memory(yard.now)[0].standing, Standing::In);
     yard.now = yard.now + seconds(3600);
     assert_eq!(yard.pool.memory(yard.now), []);
+}
+
+#[test]
+fn what_an_operator_ordered_is_remembered_with_who_ordered_it_and_why() {
+    let mut yard = Yard::new(3);
+    yard.insist(0, Order::Drain);
+    yard.insist(1, Order::Eject { length: seconds(3600) });
+    let memory = yard.pool.memory(yard.now);
+    let mut heir = Yard::with(3, |spec| spec.passive_health.dry_run = true);
+    heir.pool.remember(&memory, heir.now);
+    assert_eq!(heir.names(), ["draining", "ejected", "healthy"]);
+    let Health::Ejected { until, .. } = heir.health(1) else { panic!("{:?}", heir.health(1)) };
+    assert_eq!(until, heir.now + seconds(3600), "as long as it was ordered");
+    let why = heir.pool.upstreams()[0].ordered().map(|ordered| ordered.note.why().to_owned());
+    assert_eq!(why.as_deref(), Some("it is patched"));
 }
