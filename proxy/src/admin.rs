@@ -6,6 +6,7 @@
 
 mod answer;
 mod config;
+mod orders;
 mod pools;
 mod probes;
 mod rights;
@@ -21,6 +22,7 @@ use crate::service::Proxy;
 use answer::Answer;
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, StatusCode, header};
+use orders::Verb;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use rights::{Caller, Credentials};
@@ -32,13 +34,17 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Every route; `*` stands for one word of the path.
-static ROUTES: [Route; 12] = [
+static ROUTES: [Route; 16] = [
     get("/livez", None, Ask::Live),
     get("/readyz", None, Ask::Ready),
     get("/metrics", None, Ask::Metrics),
     get("/api/config", READ, Ask::Config),
     post("/api/reload", WRITE, Ask::Reload),
     get("/api/pools", READ, Ask::Pools),
+    post("/api/pools/*/upstreams/*/drain", WRITE, Ask::Order(Verb::Drain)),
+    post("/api/pools/*/upstreams/*/undrain", WRITE, Ask::Order(Verb::Undrain)),
+    post("/api/pools/*/upstreams/*/eject", WRITE, Ask::Order(Verb::Eject)),
+    post("/api/pools/*/upstreams/*/readmit", WRITE, Ask::Order(Verb::Readmit)),
     get("/api/explain/pools/*", READ, Ask::Explain),
     get("/api/explain/pools/*/upstreams/*", READ, Ask::Explain),
     get("/api/explain/requests/*", READ, Ask::Explain),
@@ -56,6 +62,7 @@ enum Ask {
     Config,
     Reload,
     Pools,
+    Order(Verb),
     Explain,
     Log,
     SetLog,
@@ -142,6 +149,9 @@ impl Admin {
             Ask::Config => self.config(),
             Ask::Reload => self.reload().await,
             Ask::Pools => pools::show(&self.proxy),
+            Ask::Order(verb) => {
+                orders::give(&self.proxy, verb, &call.words, &call.caller, call.body.as_deref())
+            }
             Ask::Explain => pools::explain(&self.proxy, call.path),
             Ask::Log => settings::log(&self.level),
             Ask::SetLog => settings::set_log(&self.level, call.body.as_deref()),

@@ -36,6 +36,7 @@ pub use schema::{scenario_schema, schema};
 pub use settings::{Difference, Settings};
 pub use sigv4::HEADERS as SIGNATURE_HEADERS;
 pub use sigv4::Sigv4;
+pub use units::{duration as parse_duration, show_duration};
 
 use aorta_core::pool::PoolSpec;
 use aorta_core::route::RouteTable;

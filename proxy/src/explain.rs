@@ -9,10 +9,13 @@ mod request;
 mod upstream;
 
 pub use request::Booked;
+pub(crate) use upstream::stands;
 
 use crate::clock;
 use crate::service::Proxy;
 use crate::snapshot::Snapshot;
+use aorta_core::order::Note;
+use aorta_core::pool::PoolEvent;
 use aorta_core::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -23,6 +26,17 @@ use std::time::Duration;
 const REQUESTS: usize = 512;
 /// Events of a pool that are remembered.
 const EVENTS: usize = 64;
+
+/// An event of a pool.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: PoolEvent,
+    /// Who ordered it and why, where somebody did.
+    pub note: Option<Note>,
+}
 
 /// The last things that happened.
 #[derive(Debug)]

@@ -170,11 +170,18 @@ impl Metrics {
             }
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::Readmitted { .. }
+            | PoolEvent::Drained { .. }
+            | PoolEvent::Undrained { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::DrillBegan { .. }
             | PoolEvent::DrillEnded { .. }
             | PoolEvent::Panic { .. } => {}
         }
+    }
+
+    /// An operator's order was carried out; the names are those of the configuration.
+    pub fn ordered(&self, pool: &str, upstream: &str, order: &str) {
+        self.families.orders.with_label_values(&[pool, upstream, order]).inc();
     }
 
     /// A check of the proxy's own came back.

@@ -177,6 +177,12 @@ pub fn log_event(pool: &LivePool, event: &PoolEvent) {
         PoolEvent::Readmitted { upstream } => {
             tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "readmitted");
         }
+        PoolEvent::Drained { upstream } => {
+            tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "drained");
+        }
+        PoolEvent::Undrained { upstream } => {
+            tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "undrained");
+        }
         PoolEvent::VerifyWanted { upstream } => {
             tracing::info!(pool = pool.name(), upstream = name(upstream).as_str(), "verifying a denial");
         }

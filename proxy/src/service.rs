@@ -7,7 +7,7 @@ use crate::buffers::Buffers;
 use crate::config::{Audited, Limits, RouteSettings};
 use crate::downstream::Downstream;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
-use crate::explain::{Booked, History};
+use crate::explain::{Booked, History, Told};
 use crate::intake::{self, Lost};
 use crate::interaction::Interaction;
 use crate::life::Life;
@@ -25,9 +25,11 @@ use aorta_core::classify::Dialect;
 use aorta_core::exchange::Terms;
 use aorta_core::fhir_safety::{Errand, Safety};
 use aorta_core::limit::Ruling;
+use aorta_core::order::Note;
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::{End, Receipt};
 use aorta_core::route::RouteFacts;
+use aorta_core::upstream::UpstreamKey;
 use aorta_core::verdict::Refusal;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, header};
@@ -102,8 +104,20 @@ impl Proxy {
 
     /// Passes on what a pool wants told.
     pub fn tell(self: &Arc<Self>, pool: &Arc<LivePool>, events: &[PoolEvent]) {
+        self.tell_ordered(pool, events, None);
+    }
+
+    /// The same where somebody has ordered what became of an upstream.
+    pub fn tell_ordered(
+        self: &Arc<Self>,
+        pool: &Arc<LivePool>,
+        events: &[PoolEvent],
+        ordered: Option<(UpstreamKey, &Note)>,
+    ) {
         for event in events {
-            pool.state.history.push((clock::now(), *event));
+            let of_it = ordered.filter(|(upstream, _)| event.upstream() == Some(*upstream));
+            let note = of_it.map(|(_, note)| note.clone());
+            pool.state.history.push(Told { at: clock::now(), event: *event, note });
             self.metrics.event(pool, event);
             record::log_event(pool, event);
             match *event {

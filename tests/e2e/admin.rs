@@ -20,7 +20,13 @@ const READS: [&str; 5] = [
     "/api/log",
     "/api/no-such-thing",
 ];
-const WRITES: [(&str, &str); 1] = [("/api/log", r#"{"level": "info"}"#)];
+const WRITES: [(&str, &str); 5] = [
+    ("/api/log", r#"{"level": "info"}"#),
+    ("/api/pools/records/upstreams/ohio/drain", r#"{"reason": "patched"}"#),
+    ("/api/pools/records/upstreams/ohio/undrain", r#"{"reason": "mended"}"#),
+    ("/api/pools/records/upstreams/ohio/eject", r#"{"reason": "tried", "for": "1m"}"#),
+    ("/api/pools/records/upstreams/ohio/readmit", r#"{"reason": "mended"}"#),
+];
 const FOR_ALL: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 async fn ask(world: &World, method: &str, path: &str, fields: &[(HeaderName, &str)], body: &str) -> Reply {

@@ -58,6 +58,8 @@ mod logs; // the level changes while the proxy runs
 #[cfg(test)]
 mod metrics; // every family stands from the start and moves when it should
 #[cfg(test)]
+mod orders; // an operator drains, ejects and brings back; who and why is recorded
+#[cfg(test)]
 mod pace; // one that answers far slower than its siblings is left out
 #[cfg(test)]
 mod privacy; // no patient data in any log, metric or error

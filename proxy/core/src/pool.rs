@@ -141,12 +141,12 @@ pub enum PoolEvent {
     /// An upstream takes no new request any more.
     Drained {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// An upstream that took none does again, or is tried first.
     Undrained {
         /// Which.
-        upstream: usize,
+        upstream: UpstreamKey,
     },
     /// The adapter should send this upstream the proxy's own check and report to [`Pool::verified`].
     VerifyWanted {
@@ -170,6 +170,25 @@ pub enum PoolEvent {
         /// Entered.
         on: bool,
     },
+}
+
+impl PoolEvent {
+    /// Which upstream it is about; none when it is about the whole pool.
+    #[must_use]
+    pub const fn upstream(self) -> Option<UpstreamKey> {
+        match self {
+            Self::Ejected { upstream, .. }
+            | Self::EjectionPrevented { upstream, .. }
+            | Self::ProbingStarted { upstream }
+            | Self::Readmitted { upstream }
+            | Self::Drained { upstream }
+            | Self::Undrained { upstream }
+            | Self::VerifyWanted { upstream }
+            | Self::DrillBegan { upstream }
+            | Self::DrillEnded { upstream, .. } => Some(upstream),
+            Self::Panic { .. } => None,
+        }
+    }
 }
 
 /// A pool's live state.

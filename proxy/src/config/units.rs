@@ -23,7 +23,8 @@ pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
 }
 
 /// Reads `250ms`, `2s`, `5m` or `1h`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     parse(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 
@@ -33,7 +34,8 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// Writes a duration in the largest unit that needs no fraction.
-pub(super) fn show_duration(duration: Duration) -> String {
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 

@@ -1,10 +1,11 @@
 //! Why an upstream is where it is, and what would change it.
 
-use super::{ahead, past, seconds};
+use super::{Told, ahead, past, seconds};
 use crate::clock;
 use crate::snapshot::LivePool;
 use aorta_core::check::Checked;
 use aorta_core::chronicle::Noted;
+use aorta_core::order::Ordered;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::time::Timestamp;
@@ -37,6 +38,16 @@ pub(super) fn pool(live: &LivePool) -> Value {
     })
 }
 
+/// How an upstream stands, in short; none when there is none of this name.
+pub(crate) fn stands(live: &LivePool, name: &str) -> Option<Value> {
+    let now = clock::now();
+    live.read(|pool| {
+        let held = pool.upstreams().iter().find(|held| held.name() == name)?;
+        let (state, says) = (held.state(now), says(pool, held, now));
+        Some(json!({"pool": live.name(), "upstream": name, "state": state, "says": says}))
+    })
+}
+
 /// An upstream, with all that is known; none when there is none of this name.
 pub(super) fn explain(live: &LivePool, name: &str) -> Option<Value> {
     let now = clock::now();
@@ -45,7 +56,7 @@ pub(super) fn explain(live: &LivePool, name: &str) -> Option<Value> {
         Some((held.key(), show(live, pool, held, now)))
     });
     if let Some((key, Value::Object(map))) = &mut said {
-        let events = live.state.history.say(|(at, event)| told(*event, *key, *at, now));
+        let events = live.state.history.say(|event| told(event, *key, now));
         map.insert("events".to_owned(), Value::Array(events));
     }
     said.map(|(_, value)| value)
@@ -67,6 +78,7 @@ fn show(live: &LivePool, pool: &Pool, held: &Upstream, now: Timestamp) -> Value 
         "reason": reason(held.health()),
         "since": past(held.changed(), now),
         "until": until,
+        "last_order": held.ordered().map(|ordered| order(ordered, now)),
         "in_flight": held.in_flight(),
         "strength_percent": held.strength(now),
         "throttled_until": ahead(held.skip_until(), now),
@@ -77,6 +89,18 @@ fn show(live: &LivePool, pool: &Pool, held: &Upstream, now: Timestamp) -> Value 
         "guard": pool.guard(held.key()).map(|guard| guard.name()),
         "decided_by": attempts(&mut held.chronicle().deciding()),
         "recent": attempts(&mut held.chronicle().recent()),
+    })
+}
+
+/// Who ordered what, and why.
+fn order(ordered: &Ordered, now: Timestamp) -> Value {
+    let Ordered { order, forced, note } = ordered;
+    json!({
+        "order": order.name(),
+        "by": note.by(),
+        "why": note.why(),
+        "forced": forced,
+        "at": past(note.at(), now),
     })
 }
 
@@ -149,6 +173,23 @@ fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
             reason.name(),
             more(successes)
         ),
+        Health::Draining { .. } => {
+            let (by, why) = held.ordered().map_or(("?", "?"), |last| (last.note.by(), last.note.why()));
+            let left = match held.in_flight() {
+                0 => "nothing is in flight there".to_owned(),
+                more => format!("{more} in flight are finished there"),
+            };
+            format!(
+                "{name} is drained by {by} ({why}): it takes no new request until it is undrained; {left}"
+            )
+        }
+        Health::Ejected { reason: EjectReason::Operator, until, .. } if until > now => {
+            let (by, why) = held.ordered().map_or(("?", "?"), |last| (last.note.by(), last.note.why()));
+            let seconds = seconds(now.until(until));
+            format!(
+                "{name} is out by order of {by} ({why}): it may be probed in {seconds} s, or is back once it is readmitted"
+            )
+        }
         Health::Ejected { reason, until, .. } if until > now => format!(
             "{name} is out ({}): it may be probed in {} s{}, and is back after {}",
             reason.name(),
@@ -177,24 +218,29 @@ fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
 }
 
 /// An event of this upstream, or of the whole pool.
-fn told(event: PoolEvent, key: UpstreamKey, at: Timestamp, now: Timestamp) -> Option<Value> {
-    let own = |upstream: UpstreamKey, said: Value| (upstream == key).then_some(said);
-    let at = past(at, now);
-    match event {
-        PoolEvent::Ejected { upstream, reason, enforced, .. } => own(
-            upstream,
-            json!({"event": "ejected", "reason": reason.name(), "enforced": enforced, "at": at}),
-        ),
-        PoolEvent::EjectionPrevented { upstream, guard } => {
-            own(upstream, json!({"event": "ejection_prevented", "guard": guard.name(), "at": at}))
-        }
-        PoolEvent::ProbingStarted { upstream } => own(upstream, json!({"event": "probing", "at": at})),
-        PoolEvent::Readmitted { upstream } => own(upstream, json!({"event": "readmitted", "at": at})),
-        PoolEvent::VerifyWanted { upstream } => own(upstream, json!({"event": "verifying", "at": at})),
-        PoolEvent::DrillBegan { upstream } => own(upstream, json!({"event": "drill_began", "at": at})),
-        PoolEvent::DrillEnded { upstream, end } => {
-            own(upstream, json!({"event": "drill_ended", "end": end.name(), "at": at}))
-        }
-        PoolEvent::Panic { on } => Some(json!({"event": "panic", "on": on, "at": at})),
+fn told(told: &Told, key: UpstreamKey, now: Timestamp) -> Option<Value> {
+    if told.event.upstream().is_some_and(|upstream| upstream != key) {
+        return None;
     }
+    let mut said = match told.event {
+        PoolEvent::Ejected { reason, enforced, .. } => {
+            json!({"event": "ejected", "reason": reason.name(), "enforced": enforced})
+        }
+        PoolEvent::EjectionPrevented { guard, .. } => {
+            json!({"event": "ejection_prevented", "guard": guard.name()})
+        }
+        PoolEvent::ProbingStarted { .. } => json!({"event": "probing"}),
+        PoolEvent::Readmitted { .. } => json!({"event": "readmitted"}),
+        PoolEvent::Drained { .. } => json!({"event": "drained"}),
+        PoolEvent::Undrained { .. } => json!({"event": "undrained"}),
+        PoolEvent::VerifyWanted { .. } => json!({"event": "verifying"}),
+        PoolEvent::DrillBegan { .. } => json!({"event": "drill_began"}),
+        PoolEvent::DrillEnded { end, .. } => json!({"event": "drill_ended", "end": end.name()}),
+        PoolEvent::Panic { on } => json!({"event": "panic", "on": on}),
+    };
+    said["at"] = past(told.at, now);
+    if let Some(note) = &told.note {
+        (said["by"], said["why"]) = (json!(note.by()), json!(note.why()));
+    }
+    Some(said)
 }

@@ -88,6 +88,8 @@ families! {
         "Ejections; enforced is false in a dry run.";
     ejections_prevented: IntCounterVec = "aorta_upstream_ejections_prevented_total" ["pool", "upstream", "guard"]
         "Ejections that a guard forbade.";
+    orders: IntCounterVec = "aorta_upstream_orders_total" ["pool", "upstream", "order"]
+        "Orders of operators that were carried out.";
     checks: IntCounterVec = "aorta_upstream_checks_total" ["pool", "upstream", "result"]
         "The proxy's own checks, by what they found.";
     check_up: GaugeVec = "aorta_upstream_check_up" ["pool", "upstream"]

@@ -9,6 +9,7 @@ use aorta_core::admission::{Priority, Shed};
 use aorta_core::check::CheckResult;
 use aorta_core::classify::Class;
 use aorta_core::limit::Ruling;
+use aorta_core::order::Order;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::Guard;
 use aorta_core::receipt::Felt;
@@ -193,6 +194,9 @@ impl UpstreamSeries {
         }
         for guard in Guard::ALL {
             families.ejections_prevented.with_label_values(&[name, upstream, guard.name()]);
+        }
+        for order in Order::NAMES {
+            families.orders.with_label_values(&[name, upstream, order]);
         }
         for kind in MASKS {
             families.masked.with_label_values(&[name, upstream, kind]);

@@ -4,7 +4,7 @@ use super::upstream::{LiveUpstream, Members};
 use crate::admission::Places;
 use crate::clock;
 use crate::config::PoolConfig;
-use crate::explain::History;
+use crate::explain::{History, Told};
 use crate::metrics::{Metrics, PoolSeries};
 use crate::tape::{Beginning, Recorder, Tape};
 use aorta_core::pool::{Pool, PoolEvent, PoolSpec};
@@ -40,7 +40,7 @@ pub struct PoolState {
     /// The pool's name.
     pub name: String,
     /// What happened to it lately.
-    pub history: History<(Timestamp, PoolEvent)>,
+    pub history: History<Told>,
     /// How many requests it carries.
     pub places: Places,
     /// Those that the core may send to, whatever the generation of the request.

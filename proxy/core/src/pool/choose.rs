@@ -352,8 +352,7 @@ impl Pool {
     /// One that stands in rotation if there is any, and among those the one asked longest ago.
     fn again(&self, tried: &[UpstreamKey], inside: Option<DomainKey>) -> Option<usize> {
         let last_asked = |held: &Upstream| tried.iter().rposition(|&asked| asked == held.key).unwrap_or(0);
-        let open =
-            self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(inside) && held.is_open());
+        let open = self.upstreams.iter().enumerate().filter(|(_, held)| held.is_in(inside) && held.is_open());
         let first = open.min_by_key(|(_, held)| (!held.health.in_rotation(), last_asked(held)));
         first.map(|(index, _)| index)
     }

@@ -78,7 +78,9 @@ impl Pool {
             () if drill.left(now).is_zero() => DrillEnd::TimeUp,
             () if self.healthy_but(drill.plan.upstream) < self.needed() => DrillEnd::TooFewHealthy,
             // It would learn nothing of one that nobody asks.
-            () if self.upstreams[drill.plan.upstream].health.is_draining() => DrillEnd::Stopped,
+            () if self.upstream(drill.plan.upstream).is_some_and(|held| held.health.is_draining()) => {
+                DrillEnd::Stopped
+            }
             () if drill.score.hurts() => DrillEnd::ClientsHurt,
             () => return,
         };

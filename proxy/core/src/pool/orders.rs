@@ -5,7 +5,7 @@ use crate::check::Checked;
 use crate::order::{Declined, EJECTION_MAX, Order, Ordered};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
-use crate::upstream::{Health, Upstream};
+use crate::upstream::{Health, Upstream, UpstreamKey};
 use fastrand::Rng;
 use std::sync::Arc;
 
@@ -16,13 +16,14 @@ impl Pool {
     /// Why it is not carried out: then nothing has changed.
     pub fn order(
         &mut self,
-        upstream: usize,
+        key: UpstreamKey,
         ordered: Ordered,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Result<(), Declined> {
         let Ordered { order, forced, .. } = ordered;
-        let health = self.upstreams.get(upstream).ok_or(Declined::NoSuchUpstream)?.health;
+        let upstream = self.place(key).ok_or(Declined::NoSuchUpstream)?;
+        let health = self.upstreams[upstream].health;
         match (order, health) {
             (Order::Drain | Order::Eject { .. } | Order::Readmit, Health::Draining { .. }) => {
                 return Err(Declined::Drained);
@@ -48,7 +49,7 @@ impl Pool {
 
     /// Enough are healthy beside this one.
     fn spare(&self, upstream: usize) -> Result<(), Declined> {
-        let (left, needed) = (self.healthy_but(upstream), self.needed());
+        let (left, needed) = (self.healthy_but(self.upstreams[upstream].key), self.needed());
         if left < needed { Err(Declined::TooFewLeft { left, needed }) } else { Ok(()) }
     }
 
@@ -57,14 +58,15 @@ impl Pool {
             Health::Ejected { reason, .. } | Health::Probing { reason, .. } => Some(reason),
             Health::Healthy | Health::Degraded { .. } | Health::Draining { .. } => None,
         };
-        self.upstreams[upstream].enter(Health::Draining { was_out }, now);
-        self.events.push(PoolEvent::Drained { upstream });
+        let held = &mut self.upstreams[upstream];
+        held.enter(Health::Draining { was_out }, now);
+        self.events.push(PoolEvent::Drained { upstream: held.key });
     }
 
     /// Whoever was well as it was drained, and is as far as the checks know, is back; another is tried first.
     fn undrain(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
-        self.events.push(PoolEvent::Undrained { upstream });
         let held = &self.upstreams[upstream];
+        self.events.push(PoolEvent::Undrained { upstream: held.key });
         let was_out = match held.health {
             Health::Draining { was_out } => was_out,
             _ => None,
@@ -86,6 +88,7 @@ impl Pool {
         held.cause = reason;
         held.ejected_at = Some(now);
         held.enter(Health::Ejected { reason, until, successes: 0 }, now);
+        let upstream = held.key;
         self.events.push(PoolEvent::Ejected { upstream, reason, until, enforced: true });
     }
 

@@ -19,9 +19,8 @@ impl Pool {
     ) -> Option<(usize, Tier)> {
         let (now, panic, domain) = (about.now, self.panic, self.domain(maker));
         let tier = if panic { Tier::Panic } else { Tier::Rotation };
-        let knows = |held: &Upstream| {
-            held.is_open() && (held.key == maker || domain.is_some() && held.is_in(domain))
-        };
+        let knows =
+            |held: &Upstream| held.is_open() && (held.key == maker || domain.is_some() && held.is_in(domain));
         let may_be_asked = |_: usize, held: &Upstream| {
             knows(held) && (panic || held.health.in_rotation()) && !wish.tried.contains(&held.key)
         };

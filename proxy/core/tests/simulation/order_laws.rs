@@ -24,7 +24,7 @@ impl<'a> OrderLaws<'a> {
 
     pub(crate) fn watch(&mut self, step: &Step<'_>) {
         if let What::Chosen { attempt, .. } = step.what {
-            let health = step.pool.upstreams()[attempt.upstream].health();
+            let health = step.pool.upstreams()[attempt.upstream.number()].health();
             assert!(!health.is_draining(), "a drained upstream was asked");
         }
         match step.what {

@@ -90,7 +90,8 @@ impl Laws {
                 self.out.retain(|key, (_, lost)| key.0 != request.id || *lost);
             }
             What::Reloaded => self.reloaded(step.at, step.pool),
-            What::Told { .. } | What::Verified { .. } | What::Checked { .. } | What::Drill => {}
+            What::Told { .. } | What::Verified { .. } | What::Checked { .. } => {}
+            What::Ordered { .. } | What::Drill => {}
         }
         self.always(step.pool);
         self.remember(step.at, step.pool);

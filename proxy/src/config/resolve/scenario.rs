@@ -39,7 +39,14 @@ pub(in crate::config) fn resolve(
     let about = root.text("about").map(|about| about.text.to_owned()).unwrap_or_default();
     match (pool, report.into_problems()) {
         (Some(pool), problems) if problems.is_empty() => {
-            let scenario = core::Scenario { pool: Arc::clone(&pool.spec), proxies, traffic, skies, span, orders: Vec::new() };
+            let scenario = core::Scenario {
+                pool: Arc::clone(&pool.spec),
+                proxies,
+                traffic,
+                skies,
+                span,
+                orders: Vec::new(),
+            };
             Ok(Scenario { about, scenario, expect })
         }
         (_, problems) => Err(problems),

@@ -4,7 +4,7 @@ use crate::order::{Declined, EJECTION_MAX, Note, Order, Ordered};
 impl Yard {
     fn order_with(&mut self, upstream: usize, order: Order, forced: bool) -> Result<(), Declined> {
         let note = Note::try_new("on-call", "it is patched", self.now).unwrap();
-        self.pool.order(upstream, Ordered { order, forced, note }, self.now, &mut self.rng)
+        self.pool.order(key(upstream), Ordered { order, forced, note }, self.now, &mut self.rng)
     }
 
     fn order(&mut self, upstream: usize, order: Order) -> Result<(), Declined> {
@@ -22,7 +22,7 @@ const fn eject(length: u64) -> Order {
 
 fn checked(yard: &mut Yard, upstream: usize, result: CheckResult, times: usize) {
     for _ in 0..times {
-        let out = yard.pool.begin_check(upstream).unwrap();
+        let out = yard.pool.begin_check(key(upstream)).unwrap();
         yard.pool.checked(out, result, yard.now, &mut yard.rng);
     }
 }
@@ -33,7 +33,7 @@ fn a_drained_upstream_is_asked_by_nobody_until_it_is_undrained() {
     yard.order(0, Order::Drain).unwrap();
     yard.now = yard.now + seconds(100_000);
     assert_eq!(yard.asked(20), [1; 20]);
-    assert_eq!(yard.choose(Wish { tried: &[1], ..READ }).tier, Tier::Again, "rather the same one again");
+    assert_eq!(yard.choose(Wish { tried: &[key(1)], ..READ }).tier, Tier::Again, "rather the same one again");
     yard.order(0, Order::Undrain).unwrap();
     assert!(yard.asked(40).contains(&0));
     assert_eq!(yard.pool.upstreams()[0].state(yard.now), "warming", "it comes back bit by bit");
@@ -82,8 +82,8 @@ fn a_page_of_a_drained_upstream_goes_to_who_shares_its_store_or_is_gone() {
             spec.upstreams[1].data_domain = store.to_owned();
         });
         yard.order(0, Order::Drain).unwrap();
-        let choice = yard.pool.choose(Wish { page: Some(0), ..READ }, yard.now, &mut yard.rng);
-        assert_eq!(choice.map(|choice| choice.upstream), found);
+        let choice = yard.pool.choose(Wish { page: Some(key(0)), ..READ }, yard.now, &mut yard.rng);
+        assert_eq!(choice.map(|choice| choice.upstream), found.map(key));
     }
 }
 
@@ -118,7 +118,7 @@ fn an_ordered_ejection_lasts_as_long_as_it_is_ordered_and_no_check_ends_it() {
     assert_eq!(yard.asked(20), [1; 20]);
     yard.now = yard.now + seconds(1);
     let probe = yard.choose(READ);
-    assert!(probe.is_probe() && probe.upstream == 0, "then it is probed like any other");
+    assert!(probe.is_probe() && probe.upstream == key(0), "then it is probed like any other");
     assert_eq!(yard.pool.upstreams()[0].ejections(), 0, "it is no sin");
 }
 
@@ -126,7 +126,7 @@ fn an_ordered_ejection_lasts_as_long_as_it_is_ordered_and_no_check_ends_it() {
 fn an_ordered_ejection_is_the_last_resort_like_any_other() {
     let mut yard = Yard::new(2);
     yard.order(0, eject(600)).unwrap();
-    assert_eq!(yard.choose(Wish { tried: &[1], ..WRITE }).tier, Tier::LastResort);
+    assert_eq!(yard.choose(Wish { tried: &[key(1)], ..WRITE }).tier, Tier::LastResort);
     yard.insist(1, eject(600));
     assert!(yard.pool.in_panic());
 }
@@ -179,5 +179,5 @@ fn who_ordered_what_and_why_is_told() {
         (ordered.order, ordered.note.by(), ordered.note.why()),
         (Order::Drain, "on-call", "it is patched")
     );
-    assert_eq!(yard.events(), [PoolEvent::Drained { upstream: 0 }]);
+    assert_eq!(yard.events(), [PoolEvent::Drained { upstream: key(0) }]);
 }

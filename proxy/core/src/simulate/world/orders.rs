@@ -3,6 +3,7 @@
 use super::{Due, Proxy, World};
 use crate::order::{Note, Ordered};
 use crate::simulate::What;
+use crate::upstream::Upstream;
 
 impl World<'_> {
     pub(super) fn expect_orders(&mut self) {
@@ -18,7 +19,8 @@ impl World<'_> {
             let Ok(note) = Note::try_new("scenario", "it is in the scenario", self.now) else { return };
             let ordered = Ordered { order: order.order, forced: order.forced, note };
             let Proxy { pool, rng } = &mut self.proxies[proxy];
-            let declined = pool.order(order.upstream, ordered, self.now, rng).err();
+            let Some(key) = pool.upstreams().get(order.upstream).map(Upstream::key) else { continue };
+            let declined = pool.order(key, ordered, self.now, rng).err();
             self.tell(proxy, What::Ordered { order, declined });
         }
     }
