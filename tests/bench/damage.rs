@@ -38,9 +38,9 @@ const READ: Plan = Plan {
 };
 const CREATE: Plan = Plan { kind: Kind::Create, requests: 400, ..READ };
 const WAIT: Plan = Plan { requests: 400, ..READ };
-/// Long answers are many bytes: fewer of them.
+/// Long answers are many bytes, for the simulated function too: few of them.
 const HELD: Plan =
-    Plan { payload: Payload::HeldPage, rate: 50, requests: 200, fault_from: 50, fault_to: 150, ..READ };
+    Plan { payload: Payload::HeldPage, rate: 20, requests: 100, fault_from: 20, fault_to: 80, ..READ };
 const STREAMED: Plan = Plan { payload: Payload::LongPage, ..HELD };
 /// Runs of each, because a machine that others use too is late by itself now and then.
 const WAITS: usize = 5;
