@@ -66,9 +66,9 @@ mod privacy; // no patient data in any log, metric or error
 #[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request
 #[cfg(test)]
-mod reload; // the file, its certificates and secrets take effect while requests are under way
-#[cfg(test)]
 mod regions; // three and five regions, and the servers of another cloud
+#[cfg(test)]
+mod reload; // the file, its certificates and secrets take effect while requests are under way
 #[cfg(test)]
 mod requests; // malformed requests are refused and reach no upstream
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn two(
 }
 
 /// All weights.
-pub(super) fn total(candidates: impl Iterator<Item = Candidate>) -> u64 {
+fn total(candidates: impl Iterator<Item = Candidate>) -> u64 {
     candidates.map(|candidate| u64::from(candidate.weight)).sum()
 }
 

@@ -9,7 +9,7 @@
 //! Bounded load (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads"): an upstream that
 //! has more than its share times [`LOAD_MAX`] out is passed over, so that one busy key cannot drown it.
 
-use super::{Candidate, draw};
+use super::Candidate;
 
 /// The most one upstream carries, as a multiple of its fair share. The paper's c = 1.25: a smaller one moves
 /// keys all the time, a larger one bounds nothing with two or three regions.
@@ -34,22 +34,47 @@ impl RingHash {
         candidates: impl Iterator<Item = Candidate> + Clone,
         key: u64,
     ) -> Option<usize> {
+        let sums =
+            |(out, total), held: Candidate| (out + u64::from(held.in_flight), total + u64::from(held.weight));
         // This attempt is one of those that are out.
-        let out: u64 = 1 + candidates.clone().map(|held| u64::from(held.in_flight)).sum::<u64>();
-        // Rounded up, so that somebody always has room.
-        let room = out as f64 * LOAD_MAX / draw::total(candidates.clone()).max(1) as f64;
-        let has_room = |held: &Candidate| f64::from(held.in_flight) < (f64::from(held.weight) * room).ceil();
-        let with_room = candidates.filter(has_room);
-        let scored = with_room.map(|held| (self.score(held, key), held.index));
-        scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, index)| index)
+        let (out, total) = candidates.clone().fold((1, 0_u64), sums);
+        let room = out as f64 * LOAD_MAX / total.max(1) as f64;
+        // Below a part of one there is room for that one, so somebody always has some.
+        let has_room = |held: &Candidate| f64::from(held.in_flight) < f64::from(held.weight) * room;
+        let lots = candidates.filter(has_room).map(|held| self.lot(held, key));
+        lots.reduce(|best, lot| if lot.beats(best) { lot } else { best }).map(|lot| lot.index)
+    }
+
+    fn lot(&self, candidate: Candidate, key: u64) -> Lot {
+        let place = self.places.get(candidate.index).copied().unwrap_or_default();
+        Lot { index: candidate.index, weight: candidate.weight.max(1), chance: mix(place ^ key) >> 11 }
+    }
+}
+
+/// What a candidate has drawn for a key.
+#[derive(Clone, Copy)]
+struct Lot {
+    index: usize,
+    weight: u32,
+    /// 53 bits, as many as a number between 0 and 1 holds.
+    chance: u64,
+}
+
+impl Lot {
+    fn beats(self, other: Self) -> bool {
+        match () {
+            // The usual case needs no logarithm.
+            () if self.weight == other.weight => self.chance > other.chance,
+            () if self.weight < other.weight && self.chance <= other.chance => false,
+            () => self.score() > other.score(),
+        }
     }
 
     /// An exponential variable with the weight as its rate is the first of all with the weight's chance.
-    fn score(&self, candidate: Candidate, key: u64) -> f64 {
-        let place = self.places.get(candidate.index).copied().unwrap_or_default();
-        // 53 bits, as many as a number between 0 and 1 holds; never 0.
-        let chance = ((mix(place ^ key) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        chance.ln() / f64::from(candidate.weight.max(1))
+    fn score(self) -> f64 {
+        // Never the logarithm of 0.
+        let chance = (self.chance as f64 + 0.5) / (1_u64 << 53) as f64;
+        chance.ln() / f64::from(self.weight)
     }
 }
 
