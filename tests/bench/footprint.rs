@@ -1,4 +1,4 @@
-//! Memory: of each proxy at rest, and for each idle client connection.
+//! Memory: of each proxy at rest, and for each idle client connection. And time: of a reload of many upstreams.
 
 use crate::figures::table;
 use crate::peers::{Contender, Field};
@@ -7,9 +7,12 @@ use crate::report::{Promise, Report};
 use crate::run_time::family;
 use crate::stage::Stage;
 use crate::upstreams::Upstreams;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use harness::client::{Client, Target};
+use harness::setup::many;
 use serde_json::json;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 const CONTENDERS: [Contender; 5] =
     [Contender::Aorta, Contender::Nginx, Contender::Haproxy, Contender::Envoy, Contender::Caddy];
@@ -55,6 +58,43 @@ pub(crate) async fn measure(stage: &Stage, field: &Field, report: &mut Report) -
     report.readme(&table(&rows));
     report.say(&table(&rows))?;
     report.keep("memory", json!(raw));
+    reload(report).await
+}
+
+/// Upstreams that are reloaded, and how often.
+const UPSTREAMS: usize = 1_000;
+const RELOADS: u32 = 21;
+
+/// How long a reload of many upstreams takes, from the order to its answer.
+async fn reload(report: &mut Report) -> anyhow::Result<()> {
+    report.hint(&format!("reload of {UPSTREAMS} upstreams"))?;
+    // Nobody is asked.
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let proxy = harness::proxy::Proxy::start_with(&many(UPSTREAMS, nowhere), &[]).await;
+    let text = std::fs::read_to_string(proxy.file())?;
+    let admin = Target { host: proxy.admin().to_string(), ..Target::plain(proxy.admin()) };
+    let mut client = Client::new(admin);
+    let (mut stays, mut comes) = (Vec::new(), Vec::new());
+    for round in 0..RELOADS {
+        for (what, took) in [("weight: 1", &mut stays), ("region-", &mut comes)] {
+            let with =
+                if what == "region-" { format!("r{round}-") } else { format!("weight: {}", round + 2) };
+            std::fs::write(proxy.file(), text.replace(what, &with))?;
+            let reply = client.post("/api/reload", "").await;
+            ensure!(reply.status == 200, "the reload is refused: {}", String::from_utf8_lossy(&reply.body));
+            took.push(reply.took);
+        }
+    }
+    let median = |took: &mut Vec<Duration>| {
+        took.sort();
+        took[took.len() / 2].as_secs_f64() * 1e3
+    };
+    let (stays, comes) = (median(&mut stays), median(&mut comes));
+    report.say(&format!(
+        "## Reload\n\nFrom `POST /api/reload` to its answer, of {UPSTREAMS} upstreams in one pool, the median of {RELOADS}: \
+         {stays:.0} ms where every upstream changes its weight, {comes:.0} ms where every one is replaced by another.\n"
+    ))?;
+    report.keep("reload", json!({"upstreams": UPSTREAMS, "changed_ms": stays, "replaced_ms": comes}));
     Ok(())
 }
 

@@ -86,6 +86,8 @@ mod systemd; // what systemd is told, from the start to the end
 #[cfg(test)]
 mod tape; // what a proxy in trouble decided is decided again
 #[cfg(test)]
+mod thousand; // a thousand upstreams are reloaded under load
+#[cfg(test)]
 mod timeouts; // attempt and request deadlines, and who is blamed
 #[cfg(test)]
 mod tls; // a certificate that cannot be trusted gets no request

@@ -73,7 +73,10 @@ impl World {
 }
 
 /// Reads on one connection, ten times a second, until told to stop; counts what was not answered with 200.
-fn reader(client: Client, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<(usize, Vec<String>)> {
+pub(crate) fn reader(
+    client: Client,
+    stop: &Arc<AtomicBool>,
+) -> tokio::task::JoinHandle<(usize, Vec<String>)> {
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
         let (mut client, mut sent, mut lost) = (client, 0, Vec::new());

@@ -4,6 +4,7 @@ use crate::authority::Files;
 use crate::upstream::Upstream;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 /// The limits of a test: an attempt may take one second, an ejection is short enough to be watched.
 const POOL: [(&str, &str); 9] = [
@@ -129,6 +130,24 @@ fn set(block: &mut BTreeMap<String, String>, key: &str, value: &str) {
 
 fn line(text: &mut String, indent: usize, key: &str, value: &str) {
     let _ = writeln!(text, "{:indent$}{key}: {value}", "");
+}
+
+/// A pool of so many upstreams, all at this address, and nothing else.
+#[must_use]
+pub fn many(upstreams: usize, address: SocketAddr) -> String {
+    let mut text =
+        "listeners: [{address: 127.0.0.1:0}]\nadmin: {address: 127.0.0.1:0}\nreload: {watch: 0s}\n\
+                    shutdown: {idle: 100ms}\nroutes: [{name: ehr, pool: records}]\n\
+                    pools:\n  records:\n    upstreams:\n"
+            .to_owned();
+    for number in 0..upstreams {
+        let _ = writeln!(
+            text,
+            "      - {{name: region-{number}, url: \"http://region-{number}.fhir.test/Server1\", \
+             addresses: [\"{address}\"], weight: 1, priority: 0, data_domain: store-{number}}}"
+        );
+    }
+    text
 }
 
 /// One upstream's entry in a flow mapping, without its braces.
