@@ -6,6 +6,7 @@
 
 mod answer;
 mod config;
+mod drills;
 mod orders;
 mod pools;
 mod probes;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Every route; `*` stands for one word of the path.
-static ROUTES: [Route; 16] = [
+static ROUTES: [Route; 20] = [
     get("/livez", None, Ask::Live),
     get("/readyz", None, Ask::Ready),
     get("/metrics", None, Ask::Metrics),
@@ -50,6 +51,10 @@ static ROUTES: [Route; 16] = [
     get("/api/explain/requests/*", READ, Ask::Explain),
     get("/api/log", READ, Ask::Log),
     post("/api/log", WRITE, Ask::SetLog),
+    get("/api/drills", READ, Ask::Drills),
+    get("/api/drills/*", READ, Ask::Drill),
+    post("/api/drills", WRITE, Ask::BeginDrill),
+    post("/api/drills/*/stop", WRITE, Ask::StopDrill),
     post("/api/upgrade", WRITE, Ask::Upgrade),
 ];
 
@@ -66,6 +71,10 @@ enum Ask {
     Explain,
     Log,
     SetLog,
+    Drills,
+    Drill,
+    BeginDrill,
+    StopDrill,
     Upgrade,
 }
 
@@ -155,6 +164,10 @@ impl Admin {
             Ask::Explain => pools::explain(&self.proxy, call.path),
             Ask::Log => settings::log(&self.level),
             Ask::SetLog => settings::set_log(&self.level, call.body.as_deref()),
+            Ask::Drills => drills::list(&self.proxy),
+            Ask::Drill => drills::show(&self.proxy, &call.words),
+            Ask::BeginDrill => drills::begin(&self.proxy, call).await,
+            Ask::StopDrill => drills::stop(&self.proxy, &call.words),
             Ask::Upgrade => self.upgrade().await,
         }
     }

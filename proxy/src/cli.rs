@@ -3,6 +3,7 @@
 use crate::admin_client::Door;
 use crate::audit::verify::{self, Verdict};
 use crate::config::Summary;
+use crate::drills::command::{self, Outcome};
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
 use crate::log_level::LogLevel;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 
 /// The configuration is wrong (`sysexits.h`, EX_CONFIG).
 const EX_CONFIG: u8 = 78;
+/// There was no drill: 1 says that it hurt.
+const NO_DRILL: u8 = 2;
 
 /// Carries FHIR traffic to regional endpoints and keeps it flowing when one fails.
 #[derive(Debug, Parser)]
@@ -89,6 +92,34 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a fault of one upstream for a while and a share of the requests, and see that nobody is hurt; exit 0, 1
+    /// when clients were hurt, or 2 when there was no drill.
+    Drill {
+        /// The configuration of the running proxy, which says where it listens.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The pool.
+        #[arg(long, value_name = "NAME")]
+        pool: String,
+        /// The upstream.
+        #[arg(long, value_name = "NAME")]
+        upstream: String,
+        /// `eject`, `refuse`, `delay:2s` or `status:503`.
+        #[arg(long)]
+        fault: String,
+        /// The share of the requests.
+        #[arg(long, default_value = "100%")]
+        share: String,
+        /// How long.
+        #[arg(long = "for", value_name = "TIME")]
+        length: String,
+        /// Why: it stands in the report.
+        #[arg(long)]
+        reason: String,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Judge an audit file.
     Audit {
         #[command(subcommand)]
@@ -142,6 +173,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Upgrade { config } => order(&config, "/api/upgrade"),
         Command::Reload { config } => order(&config, "/api/reload"),
         Command::Check { config, diff } => check(&config, diff.as_deref()),
+        Command::Drill { config, pool, upstream, fault, share, length, reason, json } => {
+            let order = serde_json::json!({ "pool": pool, "upstream": upstream, "fault": fault, "share": share,
+                                            "for": length, "reason": reason });
+            drill(&config, &order, json)
+        }
         Command::Explain { config, pool, upstream, request, json } => {
             explain(&config, pool, upstream, request, json)
         }
@@ -190,6 +226,31 @@ fn verify(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         Verdict::Broken { file, line, how } => {
             writeln!(std::io::stderr().lock(), "{}:{line}: the entry {how}", file.display())?;
             Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn drill(path: &Path, order: &serde_json::Value, as_json: bool) -> anyhow::Result<ExitCode> {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            writeln!(std::io::stderr().lock(), "{problems}")?;
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+    };
+    let outcome = match command::run(&Door::of(&config), order) {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::None(format!("no proxy answers at {}: {error}\n", config.admin)),
+    };
+    match outcome {
+        Outcome::None(why) => {
+            write!(std::io::stderr().lock(), "{why}")?;
+            Ok(ExitCode::from(NO_DRILL))
+        }
+        Outcome::Over(report) => {
+            let text = if as_json { format!("{report:#}\n") } else { command::show(&report) };
+            write!(std::io::stdout().lock(), "{text}")?;
+            Ok(if report["finding"] == "hurt" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
     }
 }

@@ -46,6 +46,7 @@ use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub access: access::Access,
     /// How the process ends.
     pub shutdown: Shutdown,
+    /// What outlives the process is written here.
+    pub state_dir: PathBuf,
     /// Bytes that held answers and replayable bodies of all requests may take together.
     pub buffers_total: usize,
     /// What it logs.

@@ -168,13 +168,15 @@ impl Metrics {
                 let labels = [pool.name(), name.as_str(), guard.name()];
                 self.families.ejections_prevented.with_label_values(&labels).inc();
             }
+            PoolEvent::DrillEnded { end, .. } => {
+                self.families.drills.with_label_values(&[pool.name(), end.name()]).inc();
+            }
             PoolEvent::ProbingStarted { .. }
             | PoolEvent::Readmitted { .. }
             | PoolEvent::Drained { .. }
             | PoolEvent::Undrained { .. }
             | PoolEvent::VerifyWanted { .. }
             | PoolEvent::DrillBegan { .. }
-            | PoolEvent::DrillEnded { .. }
             | PoolEvent::Panic { .. } => {}
         }
     }

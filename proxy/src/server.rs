@@ -7,6 +7,7 @@ use crate::check;
 use crate::clock;
 use crate::config::Config;
 use crate::handover::{Heir, Inherited, Program};
+use crate::keeper;
 use crate::life;
 use crate::limits;
 use crate::listener;
@@ -21,6 +22,7 @@ use crate::service::Proxy;
 use crate::snapshot::Snapshot;
 use crate::spans::otlp::Collector;
 use crate::spans::{Counts, Message, Spans};
+use crate::state_dir::StateDir;
 use crate::stop::Stop;
 use crate::tape::Tape;
 use crate::tls::Certificates;
@@ -70,6 +72,7 @@ pub fn run(
     let (spans, told) = traces.as_ref().map(Spans::new).unzip();
     let tape = tape.map(Tape::create).transpose().context("the tape cannot be written")?;
     let proxy = proxy(config, spans, (&conf, threads), tape)?;
+    keeper::take_up(&proxy, &inherited.memory);
 
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
@@ -84,6 +87,7 @@ pub fn run(
     let admin = Admin::new(Arc::clone(&proxy), Arc::clone(&reloads), level, program);
     server.add_service(listener::admin(&proxy, admin, (admin_address, socket))?);
     server.add_service(background_service("checks", Checks { proxy: Arc::clone(&proxy) }));
+    server.add_service(background_service("keeper", Keeper { proxy: Arc::clone(&proxy) }));
     server.add_service(background_service("resolver", Resolver::new(Arc::clone(&proxy))));
     let watch = Watch { proxy: Arc::clone(&proxy), reloads: Arc::clone(&reloads) };
     server.add_service(background_service("watch", watch));
@@ -117,6 +121,7 @@ fn proxy(
     let seed = RandomState::new().hash_one(std::process::id());
     let audit = config.audit.as_ref().map(Audit::start);
     let quotas = Quotas::new(config.quota_store.as_ref()).context("the quota store cannot be used")?;
+    let state = StateDir::new(&config.state_dir);
     let buffers = Buffers::new(config.buffers_total);
     let certificates = Certificates::new(&config.listeners);
     let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
@@ -129,8 +134,15 @@ fn proxy(
     options.keepalive_pool_size = IDLE_CONNECTIONS * threads;
     let connector = Connector::new(Some(options));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let proxy =
-        Proxy::new(snapshot, (certificates, connector), buffers, quotas, metrics, (spans, audit), seed);
+    let proxy = Proxy::new(
+        snapshot,
+        (certificates, connector),
+        buffers,
+        quotas,
+        metrics,
+        (spans, audit, state),
+        seed,
+    );
     Ok(Arc::new(proxy))
 }
 
@@ -245,5 +257,21 @@ impl BackgroundService for Checks {
             () = check::keep_checking(&self.proxy) => {}
             _ = shutdown.changed() => {}
         }
+    }
+}
+
+/// What outlives the process is kept, for as long as it serves, and once more at its end.
+struct Keeper {
+    proxy: Arc<Proxy>,
+}
+
+#[async_trait]
+impl BackgroundService for Keeper {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            () = keeper::keep(&self.proxy) => {}
+            _ = shutdown.changed() => {}
+        }
+        keeper::save(&self.proxy).await;
     }
 }

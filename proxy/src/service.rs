@@ -6,6 +6,7 @@ use crate::audit::Audit;
 use crate::buffers::Buffers;
 use crate::config::{Audited, Limits, RouteSettings};
 use crate::downstream::Downstream;
+use crate::drills::Drills;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::explain::{Booked, History, Told};
 use crate::intake::{self, Lost};
@@ -18,6 +19,7 @@ use crate::record::{self, Visit};
 use crate::refusal::{Closing, send};
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Spans;
+use crate::state_dir::StateDir;
 use crate::tls::Certificates;
 use crate::trace::{self, Trace};
 use crate::{check, clock, head, headers, path, translate};
@@ -36,7 +38,7 @@ use http::{HeaderValue, header};
 use pingora::connectors::http::Connector;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What all listeners share.
 pub struct Proxy {
@@ -66,6 +68,12 @@ pub struct Proxy {
     pub recent: History<Booked>,
     /// Requests that are being served.
     pub in_flight: AtomicUsize,
+    /// What outlives the process.
+    pub state: StateDir,
+    /// Drills, and what came of them.
+    pub drills: Drills,
+    /// Wakes who keeps what outlives the process.
+    pub news: Notify,
     /// Where the process stands between its start and its end.
     pub life: Life,
     ids: AtomicU64,
@@ -80,7 +88,7 @@ impl Proxy {
         buffers: Arc<Buffers>,
         quotas: Quotas,
         metrics: Metrics,
-        (spans, audit): (Option<Spans>, Option<Audit>),
+        (spans, audit, state): (Option<Spans>, Option<Audit>, StateDir),
         seed: u64,
     ) -> Self {
         Self {
@@ -97,6 +105,9 @@ impl Proxy {
             draining: AtomicBool::new(false),
             recent: History::of_requests(),
             in_flight: AtomicUsize::new(0),
+            drills: Drills::of(&state),
+            state,
+            news: Notify::new(),
             life: Life::default(),
             ids: AtomicU64::new(seed),
         }
@@ -114,6 +125,9 @@ impl Proxy {
         events: &[PoolEvent],
         ordered: Option<(UpstreamKey, &Note)>,
     ) {
+        if !events.is_empty() {
+            self.news.notify_one();
+        }
         for event in events {
             let of_it = ordered.filter(|(upstream, _)| event.upstream() == Some(*upstream));
             let note = of_it.map(|(_, note)| note.clone());

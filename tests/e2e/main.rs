@@ -34,6 +34,8 @@ mod dashboards; // a real Prometheus sees a region lost; no panel is empty
 #[cfg(test)]
 mod draining; // SIGTERM: what is in flight is finished
 #[cfg(test)]
+mod drills; // a fault made on purpose, and what outlives the process
+#[cfg(test)]
 mod ejection; // tried out in a dry run, half open with one probe
 #[cfg(test)]
 mod envelope; // Lambda's envelope is judged and unwrapped

@@ -62,7 +62,9 @@ impl Proxy {
     /// # Panics
     /// When it does not come up.
     pub async fn start_as(yaml: &str, environment: &[(&str, &str)], more: &[&OsStr]) -> Self {
-        let file = Written::new(yaml);
+        // What outlives a proxy is no other test's, whatever it runs by.
+        let own = if yaml.contains("state_dir:") { "" } else { "\nstate_dir: state\n" };
+        let file = Written::new(&format!("{yaml}{own}"));
         let program = find("aorta-proxy");
         let arguments = [OsStr::new("run"), OsStr::new("--config"), file.path.as_os_str()];
         let arguments = [&arguments, more].concat();
@@ -191,6 +193,21 @@ impl Proxy {
         let end =
             end.unwrap_or_else(|| panic!("still running {END:?} after SIGTERM\n{}", self.program.said()));
         end.code().unwrap_or_else(|| panic!("ended with {end}\n{}", self.program.said()))
+    }
+
+    /// Kills it, unless that was done, and starts it anew by the same file.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_again(&mut self) {
+        if !self.ended {
+            self.kill();
+        }
+        let program = find("aorta-proxy");
+        let arguments = [OsStr::new("run"), OsStr::new("--config"), self.file.path.as_os_str()];
+        self.program = Program::start(program.as_os_str(), &arguments, &[], None);
+        self.program.ready().await;
+        self.ended = false;
     }
 
     /// Kills it: what follows is not its fault.

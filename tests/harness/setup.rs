@@ -41,6 +41,8 @@ impl Setup {
         let mut setup = Self { pool: pool.into(), ..Self::default() };
         // A test's own clients may still be connected at its end, and have nothing more to send.
         set(&mut setup.top, "shutdown", "{idle: 100ms}");
+        // Beside the file, which has a folder of its own.
+        set(&mut setup.top, "state_dir", "state");
         set(&mut setup.top, "admin", "{address: 127.0.0.1:0}");
         for (index, upstream) in upstreams.iter().enumerate() {
             setup.upstreams.push(entry(upstream, &format!("/Server{}", index + 1)));

@@ -37,6 +37,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
     let traces = root.optional_block("traces").map(|block| listener::traces(&block));
     let watch = root.block("reload").duration("watch");
     let shutdown = listener::shutdown(&root.block("shutdown"));
+    let state_dir = root.text("state_dir").map(|text| outside.path(text.text));
     let pools = pool::pools(&root, outside);
     let audit = audit::audit(&root, outside);
     let quota_store = quota::quota_store(&root, outside);
@@ -48,6 +49,7 @@ pub(super) fn resolve(node: &Node, outside: &Outside<'_>) -> Result<Config, Vec<
             admin,
             access,
             shutdown,
+            state_dir: state_dir.unwrap_or_default(),
             buffers_total,
             log,
             traces,

@@ -112,6 +112,14 @@ families! {
         "Hedges the pool can pay for.";
     in_flight: GaugeVec = "aorta_upstream_attempts_in_flight" ["pool", "upstream"]
         "Attempts that are out.";
+    drill_active: GaugeVec = "aorta_drill_active" ["pool", "upstream"]
+        "1 while a drill of the upstream is under way.";
+    drill_until: GaugeVec = "aorta_drill_until_timestamp_seconds" ["pool", "upstream"]
+        "When the drill that is under way ends by its plan; 0 when there is none.";
+    drills: IntCounterVec = "aorta_drills_total" ["pool", "end"]
+        "Drills that are over, by why they ended.";
+    state_saved: GaugeVec = "aorta_state_saved" []
+        "1 while what must outlive the process could be written when it last had to be.";
     dns_stale: GaugeVec = "aorta_dns_stale" ["pool", "upstream"]
         "1 while the last good addresses outlive a failed lookup.";
     dns_success: GaugeVec = "aorta_dns_last_success_timestamp_seconds" ["pool", "upstream"]

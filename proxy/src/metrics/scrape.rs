@@ -5,6 +5,7 @@ use crate::clock;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Counts;
+use aorta_core::drill::DrillEnd;
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
 use prometheus::{Encoder as _, GaugeVec, TextEncoder};
@@ -34,6 +35,7 @@ fn look_around(metrics: &Metrics, proxy: &Proxy, snapshot: &Snapshot) {
     let set = |gauge: &GaugeVec, value: f64| gauge.with_label_values::<&str>(&[]).set(value);
     set(&f.buffers_free, proxy.buffers.free() as f64);
     set(&f.buffers_size, proxy.buffers.size() as f64);
+    set(&f.state_saved, f64::from(u8::from(proxy.state.is_good())));
     set(&f.requests_in_flight, proxy.in_flight.load(Ordering::Relaxed) as f64);
     let lost = f.lines_lost.with_label_values::<&str>(&[]);
     lost.inc_by(proxy.access_log.lost().saturating_sub(lost.get()));
@@ -79,10 +81,20 @@ fn look(metrics: &Metrics, live: &LivePool) {
         f.budget_max.with_label_values(&[name]).set(f64::from(spec.retry.budget.burst));
         let min_healthy = spec.passive_health.min_healthy.get();
         f.min_healthy.with_label_values(&[name]).set(f64::from(min_healthy));
+        let now = clock::now();
+        let drill = pool.drill(now);
         for upstream in pool.upstreams() {
+            let drill = drill.filter(|drill| drill.plan.upstream == upstream.key());
+            let labels = [name, upstream.name()];
+            let until = drill.map_or(0.0, |drill| unix(now + drill.plan.length.saturating_sub(drill.ran)));
+            f.drill_active.with_label_values(&labels).set(f64::from(u8::from(drill.is_some())));
+            f.drill_until.with_label_values(&labels).set(until);
             look_at(metrics, name, upstream, pool.spec().active_health.is_some());
         }
     });
+    for end in DrillEnd::ALL {
+        f.drills.with_label_values(&[name, end.name()]);
+    }
     let (admitted, queued) = live.state.places.counts();
     f.admitted.with_label_values(&[name]).set(f64::from(admitted));
     f.queued.with_label_values(&[name]).set(queued as f64);

@@ -15,7 +15,7 @@ impl Pool {
         let every = self.spec.passive_health.window;
         let remembered = |held: &Upstream| Remembered {
             name: held.name().to_owned(),
-            standing: standing(held, now),
+            standing: standing(held),
             ejections: held.ejections_left(every, now),
             ordered: held.ordered.as_deref().cloned(),
         };
@@ -61,13 +61,13 @@ impl Pool {
     }
 }
 
-const fn standing(held: &Upstream, now: Timestamp) -> Standing {
+const fn standing(held: &Upstream) -> Standing {
     let cause = held.cause;
     match held.health {
         Health::Healthy => Standing::In,
         Health::Degraded { reason, .. } => Standing::Kept { reason },
         Health::Ejected { reason, until, .. } => Standing::Out { reason, cause, until },
-        Health::Probing { reason, .. } => Standing::Out { reason, cause, until: now },
+        Health::Probing { reason, since, .. } => Standing::Out { reason, cause, until: since },
         Health::Draining { was_out } => Standing::Drained { was_out },
     }
 }

@@ -59,11 +59,16 @@ pub(super) const fn flag(default: bool) -> Kind {
 }
 
 /// The whole file.
-pub(in crate::config) static ROOT: [Key; 11] = [
+pub(in crate::config) static ROOT: [Key; 12] = [
     restart("listeners", Kind::Blocks(&LISTENER), "Where clients are accepted."),
     restart("admin", Kind::Block(&ADMIN), "Where metrics and the admin API are."),
     restart("shutdown", Kind::Block(&SHUTDOWN), "How the process ends, on SIGTERM and after an upgrade."),
     live("reload", Kind::Block(&RELOAD), "When a change of this file takes effect by itself."),
+    restart(
+        "state_dir",
+        text("/var/lib/aorta", "/var/lib/aorta"),
+        "What outlives the process: who is out and until when, drills. One proxy each; without it nothing is remembered.",
+    ),
     restart("buffers", Kind::Block(&BUFFERS), "Memory for held answers and replayable bodies."),
     live("log", Kind::Block(&LOG), "What is logged. Never a query, a token or a record."),
     restart("traces", Kind::OptionalBlock(&TRACES), "Where spans of requests are told; absent: nowhere."),

@@ -87,7 +87,7 @@ fn a_key_cannot_break_the_line_it_is_reported_on() {
     check(
         "\"a\\nb\": 1\n".to_owned().as_str(),
         &[
-            "1:1: `a\\nb`: is an unknown key; known here: listeners, admin, shutdown, reload, buffers, log, traces, audit, quota_store, \
+            "1:1: `a\\nb`: is an unknown key; known here: listeners, admin, shutdown, reload, state_dir, buffers, log, traces, audit, quota_store, \
              routes, pools",
             "1:1: listeners: is missing; list at least one, with `address`",
             "1:1: pools: is missing; name at least one, with `upstreams`",
