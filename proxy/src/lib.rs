@@ -15,7 +15,7 @@
 //!    FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`reload`] (how another one comes into force), [`resolver`] (names to
-//! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all),
+//! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all), [`scratch`] (one buffer to read into),
 //! [`clock`] (the only one), [`last_call`], [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time), [`tape`] (what the core was
 //! asked, to be asked again), [`sign`] (signatures of AWS).
@@ -59,6 +59,7 @@ pub mod record;
 pub mod refusal;
 pub mod reload;
 pub mod resolver;
+pub mod scratch;
 pub mod server;
 pub mod service;
 pub mod shape;

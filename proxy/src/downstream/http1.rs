@@ -1,10 +1,10 @@
-//! HTTP/1 with a client, on one connection. While the client is idle nothing is held for it but the socket: what
-//! comes is read into a buffer that all connections of a thread share, and kept only as far as it is needed.
+//! HTTP/1 with a client, on one connection. While the client is idle nothing is held for it but the socket.
 //!
 //! The head is judged and taken in one pass over its raw bytes, so that nothing can read it in another way.
 
 use super::Lost;
 use crate::head::{self, RawHead};
+use crate::scratch;
 use crate::wire::Head;
 use crate::wire::body::{Body, Next};
 use aorta_core::verdict::Refusal;
@@ -12,21 +12,12 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use pingora::protocols::http::date::get_cached_date;
-use std::cell::RefCell;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::ready;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-/// What is read at once.
-const READ_BYTES: usize = 16 * 1024;
 /// A body up to this is written with its head.
 const TOGETHER_MAX: usize = 16 * 1024;
-
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
 
 /// One request after the other on one connection.
 pub struct Http1<S> {
@@ -124,18 +115,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         }
     }
 
-    /// Reads what is there, waiting for something without holding room for it.
     async fn read_more(&mut self) -> Result<usize, Lost> {
-        let Self { stream, read, .. } = self;
-        let reading = poll_fn(|context| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut came = ReadBuf::new(scratch);
-                let result = ready!(Pin::new(&mut *stream).poll_read(context, &mut came));
-                read.extend_from_slice(came.filled());
-                result.map(|()| came.filled().len()).into()
-            })
-        });
-        reading.await.map_err(|_| Lost::Gone)
+        scratch::read(&mut self.stream, &mut self.read).await.map_err(|_| Lost::Gone)
     }
 
     pub(super) async fn gone(&mut self) {

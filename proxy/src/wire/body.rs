@@ -64,16 +64,6 @@ impl Body {
         matches!(self, Self::Done)
     }
 
-    /// What is known to come at least: room for it spares calls.
-    pub(crate) fn expected(self) -> usize {
-        match self {
-            Self::Length(left) | Self::Chunked(Chunk::Data(left)) => {
-                usize::try_from(left).unwrap_or(usize::MAX)
-            }
-            _ => 0,
-        }
-    }
-
     /// Takes the next piece from what was read; what follows the body is left there.
     pub(crate) fn next(&mut self, read: &mut BytesMut) -> Result<Next, Malformed> {
         match self {

@@ -1,20 +1,17 @@
-//! HTTP/1.1 with an upstream, on one connection. A request is written at once; an answer's body is the bytes that
-//! were read, not a copy of them.
+//! HTTP/1.1 with an upstream, on one connection. A request is written at once; an answer's body is what was
+//! read of it.
 //!
 //! Pingora's own session makes each field three times and copies each body twice; a third of a request's
 //! instructions were its.
 
 use super::body::{Body, Next};
 use super::head::{self, Head, RequestHead};
+use crate::scratch;
 use aorta_core::exchange::Failure;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-/// An ordinary answer comes in one read.
-const READ_BYTES: usize = 8 * 1024;
-/// More is not made room for at once, whatever length was promised.
-const READ_BYTES_MAX: usize = 64 * 1024;
 /// API Gateway's own limit is 10 KiB; a head beyond this is none.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -97,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
                 Some(head) if head.status.is_informational() => {}
                 Some(head) => return Ok(head),
                 None if self.read.len() > HEAD_BYTES_MAX => return Err(Failure::Broken),
-                None if self.read_more(READ_BYTES).await? == 0 => return Err(Failure::Broken),
+                None if self.read_more().await? == 0 => return Err(Failure::Broken),
                 None => {}
             }
         }
@@ -124,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
                 Next::Piece(piece) => return Ok(Some(piece)),
                 Next::End => return Ok(None),
                 Next::More => {
-                    if self.read_more(body.expected().clamp(READ_BYTES, READ_BYTES_MAX)).await? == 0 {
+                    if self.read_more().await? == 0 {
                         body.ended().map_err(|_| Failure::Broken)?;
                     }
                 }
@@ -132,9 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         }
     }
 
-    async fn read_more(&mut self, room: usize) -> Result<usize, Failure> {
-        self.read.reserve(room);
-        self.stream.read_buf(&mut self.read).await.map_err(|_| Failure::Broken)
+    async fn read_more(&mut self) -> Result<usize, Failure> {
+        scratch::read(&mut self.stream, &mut self.read).await.map_err(|_| Failure::Broken)
     }
 
     /// The connection, when another request may follow: the answer came to its end, and nothing behind it.

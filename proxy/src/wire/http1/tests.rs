@@ -3,7 +3,7 @@
 use super::*;
 use http::{HeaderValue, Method, header};
 use std::io::{Error, ErrorKind};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio_test::io::{Builder, Mock};
 
 fn request(fields: &[(http::HeaderName, &'static str)]) -> RequestHead {
@@ -84,7 +84,7 @@ async fn an_answer_that_breaks_off_is_broken_wherever_it_does() {
 async fn an_upgrade_and_a_head_without_end_are_no_answers() {
     let mut http1 = upstream_that_says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await;
     assert_eq!(http1.read_head(false).await.err(), Some(Failure::Broken));
-    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(HEAD_BYTES_MAX + READ_BYTES));
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(2 * HEAD_BYTES_MAX));
     let mut http1 = upstream_that_says(endless.as_bytes()).await;
     assert_eq!(http1.read_head(false).await.err(), Some(Failure::Broken));
 }
