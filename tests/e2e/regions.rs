@@ -29,7 +29,7 @@ fn regions<const N: usize>(names: [&str; N]) -> (Authority, [Upstream; N]) {
 
 fn plan(prefix: &'static str) -> Plan {
     let make = move |index: usize| {
-        let request = if index % CREATES == 0 {
+        let request = if index.is_multiple_of(CREATES) {
             let create = Request::post(format!("{prefix}/Patient")).header(MARKER, format!("create-{index}"));
             create.body(Bytes::from(r#"{"resourceType":"Patient"}"#))
         } else {
