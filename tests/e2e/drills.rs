@@ -102,6 +102,7 @@ async fn a_drill_survives_a_kill_and_ends_on_time() {
     let id = begin(&world, "refuse", "4s").await;
     assert_eq!(reads(&world, 20).await, 0);
     assert_eq!(world.proxy.state_of("virginia"), "ejected");
+    saved(&world, "consecutive_failures").await;
     world.proxy.start_again().await;
     assert!(is_active(&world), "it goes on");
     assert_eq!(world.proxy.state_of("virginia"), "ejected");
