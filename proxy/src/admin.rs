@@ -8,6 +8,7 @@ mod answer;
 mod config;
 mod drills;
 mod orders;
+mod page;
 mod pools;
 mod probes;
 mod rights;
@@ -35,7 +36,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Every route; `*` stands for one word of the path.
-static ROUTES: [Route; 20] = [
+static ROUTES: [Route; 22] = [
+    get("/", READ, Ask::Page),
+    get("/style.css", READ, Ask::Style),
     get("/livez", None, Ask::Live),
     get("/readyz", None, Ask::Ready),
     get("/metrics", None, Ask::Metrics),
@@ -61,6 +64,8 @@ static ROUTES: [Route; 20] = [
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
+    Page,
+    Style,
     Live,
     Ready,
     Metrics,
@@ -122,6 +127,8 @@ impl Route {
 /// One request, let in.
 struct Call<'a> {
     path: &'a str,
+    headers: &'a HeaderMap,
+    /// What stands in the path where the route has stars.
     words: Vec<&'a str>,
     caller: Caller,
     /// None when it broke off or was too large.
@@ -152,6 +159,8 @@ impl Admin {
 
     async fn answer(&self, ask: Ask, call: &Call<'_>) -> Answer {
         match ask {
+            Ask::Page => page::show(&self.proxy, &self.reloads, call.headers),
+            Ask::Style => page::style(),
             Ask::Live => answer::text(StatusCode::OK, "alive\n"),
             Ask::Ready => probes::ready(&self.proxy),
             Ask::Metrics => probes::metrics(&self.proxy),
@@ -218,9 +227,10 @@ impl ServeHttp for Admin {
             Method::POST => timeout(BODY_TIME, body(session)).await.ok().flatten(),
             _ => Some(Vec::new()),
         };
-        let path = session.req_header().uri.path();
+        let head = session.req_header();
+        let path = head.uri.path();
         let words = route.words(path).unwrap_or_default();
-        let call = Call { path, words, caller, body };
+        let call = Call { path, headers: &head.headers, words, caller, body };
         let answer = self.answer(route.ask, &call).await;
         if route.method == Method::POST {
             self.record(route, &call, answer.status());

@@ -1,8 +1,10 @@
 //! The commands.
 
+mod orders;
+
 use crate::admin_client::Door;
 use crate::audit::verify::{self, Verdict};
-use crate::config::Summary;
+use crate::config::{Config, Summary};
 use crate::drills::command::{self, Outcome};
 use crate::explain::ask::{About, ask, show};
 use crate::handover::{Inherited, Program};
@@ -12,6 +14,7 @@ use crate::simulate::{NoRun, Run};
 use crate::{admin_client, config, server, simulate};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use orders::OrderArgs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -72,6 +75,35 @@ enum Command {
         /// Print that of a scenario instead.
         #[arg(long)]
         scenario: bool,
+    },
+    /// Let an upstream finish what it has and take nothing new until it is undrained.
+    Drain {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// Even if fewer than `min_healthy` are left.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Let a drained upstream come back.
+    Undrain {
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Put an upstream out for a while; when the others fail it is still asked.
+    Eject {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// How long, such as 10m, at most 24h; default: the pool's `ejection_max`.
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Option<String>,
+        /// Even if fewer than `min_healthy` are left.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Bring an upstream back that is out, now.
+    Readmit {
+        #[command(flatten)]
+        order: OrderArgs,
     },
     /// Ask the running proxy why: an upstream's state, or what became of a request; exit 0, or 1 when it knows
     /// no such thing.
@@ -170,6 +202,10 @@ enum AuditCommand {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { config, take_over, tape } => serve(&config, take_over, tape.as_deref()),
+        Command::Drain { order, force } => orders::give("drain", &order, None, force),
+        Command::Undrain { order } => orders::give("undrain", &order, None, false),
+        Command::Eject { order, lasts, force } => orders::give("eject", &order, lasts.as_deref(), force),
+        Command::Readmit { order } => orders::give("readmit", &order, None, false),
         Command::Upgrade { config } => order(&config, "/api/upgrade"),
         Command::Reload { config } => order(&config, "/api/reload"),
         Command::Check { config, diff } => check(&config, diff.as_deref()),
@@ -230,13 +266,19 @@ fn verify(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A configuration; or, once its problems are told, what the command ends with.
+fn read(path: &Path) -> anyhow::Result<Result<Config, ExitCode>> {
+    let loaded = config::load(path);
+    if let Err(problems) = &loaded {
+        writeln!(std::io::stderr().lock(), "{problems}")?;
+    }
+    Ok(loaded.map_err(|_| ExitCode::from(EX_CONFIG)))
+}
+
 fn drill(path: &Path, order: &serde_json::Value, as_json: bool) -> anyhow::Result<ExitCode> {
-    let config = match config::load(path) {
+    let config = match read(path)? {
         Ok(config) => config,
-        Err(problems) => {
-            writeln!(std::io::stderr().lock(), "{problems}")?;
-            return Ok(ExitCode::from(EX_CONFIG));
-        }
+        Err(code) => return Ok(code),
     };
     let outcome = match command::run(&Door::of(&config), order) {
         Ok(outcome) => outcome,
@@ -257,12 +299,9 @@ fn drill(path: &Path, order: &serde_json::Value, as_json: bool) -> anyhow::Resul
 
 /// Has the running proxy do something, and says what came of it.
 fn order(path: &Path, order: &str) -> anyhow::Result<ExitCode> {
-    let config = match config::load(path) {
+    let config = match read(path)? {
         Ok(config) => config,
-        Err(problems) => {
-            writeln!(std::io::stderr().lock(), "{problems}")?;
-            return Ok(ExitCode::from(EX_CONFIG));
-        }
+        Err(code) => return Ok(code),
     };
     let said = admin_client::post(&Door::of(&config), order, "");
     let said = said.with_context(|| format!("no proxy answers at {}", config.admin))?;
@@ -281,12 +320,9 @@ fn explain(
     request: Option<String>,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let config = match config::load(path) {
+    let config = match read(path)? {
         Ok(config) => config,
-        Err(problems) => {
-            writeln!(std::io::stderr().lock(), "{problems}")?;
-            return Ok(ExitCode::from(EX_CONFIG));
-        }
+        Err(code) => return Ok(code),
     };
     let only = || match &config.pools[..] {
         [only] => Ok(only.spec.name.clone()),
@@ -341,12 +377,9 @@ fn tell(run: &Run, svg: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode
 }
 
 fn check(path: &Path, diff: Option<&str>) -> anyhow::Result<ExitCode> {
-    let config = match config::load(path) {
+    let config = match read(path)? {
         Ok(config) => config,
-        Err(problems) => {
-            writeln!(std::io::stderr().lock(), "{problems}")?;
-            return Ok(ExitCode::from(EX_CONFIG));
-        }
+        Err(code) => return Ok(code),
     };
     writeln!(std::io::stdout().lock(), "{}", Summary::from(&config))?;
     let Some(url) = diff else { return Ok(ExitCode::SUCCESS) };

@@ -9,7 +9,7 @@ mod request;
 mod upstream;
 
 pub use request::Booked;
-pub(crate) use upstream::stands;
+pub(crate) use upstream::{says, stands};
 
 use crate::clock;
 use crate::service::Proxy;
@@ -73,7 +73,7 @@ impl<T> History<T> {
     }
 
     /// Those that are wanted, the newest first, as what is said of them.
-    fn say<S>(&self, mut say: impl FnMut(&T) -> Option<S>) -> Vec<S> {
+    pub(crate) fn say<S>(&self, mut say: impl FnMut(&T) -> Option<S>) -> Vec<S> {
         self.lock().iter().rev().filter_map(&mut say).collect()
     }
 

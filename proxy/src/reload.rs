@@ -181,6 +181,12 @@ impl Reloads {
         Loaded { generation: snapshot.loaded.generation, waiting }
     }
 
+    /// What was wrong with the file at the last reload; nothing where it was good, or there was none.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.last.lock().as_ref().map_or_else(Vec::new, |last| last.problems.clone())
+    }
+
     /// What is in force, what came of the last reload, and a print of every key.
     #[must_use]
     pub fn show(&self, snapshot: &Snapshot) -> Value {

@@ -25,7 +25,7 @@ Aorta is running; its files and logs are in {directory}/.
 
   page       http://127.0.0.1:{viewer}/   press \"Fetch Patient Data\", again and again
   proxy      http://127.0.0.1:{proxy}/
-  state      http://127.0.0.1:{admin}/api/pools   http://127.0.0.1:{admin}/metrics{watch}
+  state      http://127.0.0.1:{admin}/   http://127.0.0.1:{admin}/metrics{watch}
 
 Try in another terminal:
   curl -i http://127.0.0.1:{proxy}/

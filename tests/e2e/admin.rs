@@ -13,7 +13,9 @@ const LOOK: &str = "look-0123456789abcdef";
 const ORDER: &str = "order-0123456789abcdef";
 
 /// What whoever may look may ask for, and what only they may who give orders.
-const READS: [&str; 5] = [
+const READS: [&str; 7] = [
+    "/",
+    "/style.css",
     "/api/pools",
     "/api/explain/pools/records",
     "/api/explain/pools/records/upstreams/ohio",

@@ -64,6 +64,8 @@ mod orders; // an operator drains, ejects and brings back; who and why is record
 #[cfg(test)]
 mod pace; // one that answers far slower than its siblings is left out
 #[cfg(test)]
+mod page; // the live page: how the pools stand, for a browser, inert; the commands that give orders
+#[cfg(test)]
 mod privacy; // no patient data in any log, metric or error
 #[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request

@@ -95,6 +95,12 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
+    /// What a person reads on the page.
+    pub async fn text(&mut self) -> String {
+        let text = self.run("return document.body.innerText").await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
     /// The page's cells that name a field, as they are shown.
     pub async fn fields(&mut self) -> BTreeMap<String, String> {
         let script = "return Array.from(document.querySelectorAll('td[data-field]'))

@@ -126,8 +126,17 @@ impl Proxy {
     /// When it cannot be run.
     #[must_use]
     pub fn explain(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(find("aorta-proxy"));
-        let command = command.args(["explain", "--config"]).arg(&self.file.path).args(arguments);
+        self.command("explain", arguments)
+    }
+
+    /// What a command says with its configuration and these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Output {
+        let mut program = Command::new(find("aorta-proxy"));
+        let command = program.args([command, "--config"]).arg(&self.file.path).args(arguments);
         command.output().expect("the proxy's program runs")
     }
 

@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 
 /// All pools, in short.
 pub(super) fn show(proxy: &Proxy) -> Answer {
+    json(&all(proxy))
+}
+
+/// The same, as it is.
+pub(super) fn all(proxy: &Proxy) -> Value {
     let snapshot = proxy.snapshot.load();
     let pools: Vec<Value> = snapshot.pools.iter().map(|pool| in_short(pool)).collect();
-    json(&json!({ "pools": pools }))
+    json!({ "pools": pools })
 }
 
 /// Why something is as it is.

@@ -156,7 +156,7 @@ fn reason(health: Health) -> Option<&'static str> {
 }
 
 /// The state, its reason, and what would change it, in a sentence.
-fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
+pub(crate) fn says(pool: &Pool, held: &Upstream, now: Timestamp) -> String {
     let needed = pool.spec().passive_health.readmit_successes.get();
     let more = |successes: u32| {
         let left = needed.saturating_sub(successes).max(1);
