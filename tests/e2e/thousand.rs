@@ -1,4 +1,4 @@
-//! A thousand upstreams are reloaded under load.
+//! A thousand upstreams are reloaded, under load, and replaced.
 
 use crate::reload::reader;
 use crate::world::alone;
@@ -35,4 +35,20 @@ async fn a_reload_of_a_thousand_upstreams_is_quick_and_loses_no_request() {
         let (_, lost) = reader.await.unwrap();
         assert!(lost.is_empty(), "{lost:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_upstreams_take_the_place_of_a_thousand_others_and_leave_no_series() {
+    let _alone = alone().await;
+    let authority = Authority::new();
+    let upstream = Upstream::start("region", Speech::Plain, &authority);
+    let proxy = Proxy::start_with(&many(1_000, upstream.address()), &[]).await;
+    let text = std::fs::read_to_string(proxy.file()).unwrap();
+    let admin = Target { host: proxy.admin().to_string(), ..Target::plain(proxy.admin()) };
+    std::fs::write(proxy.file(), text.replace("name: region-", "name: other-")).unwrap();
+    let reply = Client::new(admin).post("/api/reload", "").await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.took < THOUSAND_WITHIN, "{:?}", reply.took);
+    let metrics = proxy.metrics().text;
+    assert!(metrics.contains("upstream=\"other-999\"") && !metrics.contains("upstream=\"region-"));
 }

@@ -4,7 +4,7 @@
 use super::{Metrics, PoolSeries, RouteSeries, UpstreamSeries};
 use crate::snapshot::Snapshot;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 /// The labels of a series.
@@ -36,28 +36,42 @@ impl Gone {
         }
     }
 
-    /// One of the same name has come since: the series are its own.
-    fn is_back(&self, snapshot: &Snapshot) -> bool {
-        let pool = |name: &String| snapshot.pools.iter().find(|pool| pool.name() == name);
+    fn thing(&self) -> Thing<'_> {
         match self {
-            Self::Route(name, _) => snapshot.routes.routes().iter().any(|route| route.name == *name),
-            Self::Pool(name, _) => pool(name).is_some(),
-            Self::Upstream(of, name, _) => {
-                pool(of).is_some_and(|pool| pool.upstreams.iter().any(|live| live.config.name == *name))
-            }
+            Self::Route(name, _) => Thing::Route(name),
+            Self::Pool(name, _) => Thing::Pool(name),
+            Self::Upstream(pool, name, _) => Thing::Upstream(pool, name),
         }
     }
+}
 
-    fn has(&self, labels: &Labels<'_>) -> bool {
-        let is = |label: &str, name: &String| labels.get(label) == Some(&name.as_str());
-        match self {
-            Self::Route(name, _) => is("route", name),
-            Self::Pool(name, _) => is("pool", name),
-            Self::Upstream(pool, name, _) => {
-                let named = ["upstream", "from_upstream", "to_upstream"].iter().any(|label| is(label, name));
-                is("pool", pool) && named
-            }
-        }
+/// What a configuration names and series are about. Of a thousand upstreams each has a hundred series: what is looked for is
+/// found by its name and not by going through all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Thing<'a> {
+    Route(&'a str),
+    Pool(&'a str),
+    Upstream(&'a str, &'a str),
+}
+
+impl<'a> Thing<'a> {
+    /// All that is in force: what has the name of something gone has come since, and the series are its own.
+    fn in_force(snapshot: &'a Snapshot) -> HashSet<Self> {
+        let routes = snapshot.routes.routes().iter().map(|route| Self::Route(&route.name));
+        let pools = snapshot.pools.iter().flat_map(|pool| {
+            let upstreams = pool.upstreams.iter().map(|live| Self::Upstream(pool.name(), &live.config.name));
+            std::iter::once(Self::Pool(pool.name())).chain(upstreams)
+        });
+        routes.chain(pools).collect()
+    }
+
+    /// What a series with these labels is about.
+    fn all_of(labels: &Labels<'a>) -> impl Iterator<Item = Self> {
+        let at = |label: &str| labels.get(label).copied();
+        let (route, pool) = (at("route"), at("pool"));
+        let upstreams = ["upstream", "from_upstream", "to_upstream"].map(at);
+        let upstreams = upstreams.into_iter().filter_map(move |name| Some(Self::Upstream(pool?, name?)));
+        route.map(Self::Route).into_iter().chain(pool.map(Self::Pool)).chain(upstreams)
     }
 }
 
@@ -75,10 +89,7 @@ impl Metrics {
                 Gone::Upstream(pool, name, Arc::downgrade(&live.series))
             })
         });
-        let gone = routes.chain(pools).chain(upstreams).filter(|gone| !gone.is_back(new));
-        let mut held = self.gone.lock();
-        held.extend(gone);
-        drop(held);
+        self.gone.lock().extend(routes.chain(pools).chain(upstreams));
         let _nobody_reads = self.scraping.lock();
         self.forget(new);
     }
@@ -86,14 +97,22 @@ impl Metrics {
     /// Takes out the series of what is gone.
     pub(super) fn forget(&self, snapshot: &Snapshot) {
         let mut held = self.gone.lock();
-        held.retain(|gone| !gone.is_back(snapshot));
         if held.is_empty() {
             return;
         }
-        self.families.forget(&|labels| {
-            let gone = held.iter().find(|gone| gone.has(labels))?;
-            Some(if gone.is_used() { Part::Gauges } else { Part::All })
-        });
+        let in_force = Thing::in_force(snapshot);
+        held.retain(|gone| !in_force.contains(&gone.thing()));
+        if held.is_empty() {
+            return;
+        }
+        // Of two of one name the series stay while either is used.
+        let mut parts = HashMap::new();
+        for gone in held.iter() {
+            let part = parts.entry(gone.thing()).or_insert(Part::All);
+            *part = if gone.is_used() { Part::Gauges } else { *part };
+        }
+        self.families.forget(&|labels| Thing::all_of(labels).find_map(|thing| parts.get(&thing).copied()));
+        drop(parts);
         held.retain(Gone::is_used);
     }
 }
