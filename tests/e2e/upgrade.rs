@@ -1,5 +1,6 @@
 //! A binary upgrade: a new process takes the listeners over, and nobody notices.
 
+use crate::reload::reader;
 use crate::world::{World, alone};
 use harness::authority::Authority;
 use harness::client::{Client, Target};
@@ -12,26 +13,6 @@ use harness::upstream::{Speech, Upstream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// Reads on one connection, ten times a second, until told to stop; counts what was not answered with 200.
-fn reader(client: Client, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<(usize, Vec<String>)> {
-    let stop = Arc::clone(stop);
-    tokio::spawn(async move {
-        let (mut client, mut sent, mut lost) = (client, 0, Vec::new());
-        let mut turns = tokio::time::interval(Duration::from_millis(100));
-        while !stop.load(Ordering::Relaxed) {
-            turns.tick().await;
-            sent += 1;
-            let request = http::Request::get("/Patient/1").body(bytes::Bytes::new()).unwrap();
-            match client.send(request).await {
-                Ok(reply) if reply.status == 200 => {}
-                Ok(reply) => lost.push(format!("status {}", reply.status)),
-                Err(error) => lost.push(error),
-            }
-        }
-        (sent, lost)
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_under_load_lose_no_request() {
