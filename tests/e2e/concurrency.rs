@@ -62,10 +62,10 @@ async fn what_the_pool_does_not_carry_waits_and_a_read_displaces_an_export_when_
     assert_eq!(displaced.json()["issue"][0]["code"], "throttled");
     assert_eq!(shed(&world, "bulk", "displaced"), 1);
     assert_eq!(world.seen(), 1, "nothing that waits was sent anywhere");
-    running.abort();
-    assert!(running.await.is_err());
     world.virginia.heal();
     world.ohio.heal();
+    running.abort();
+    assert!(running.await.is_err());
     assert_eq!(read.await.unwrap().status, 200, "a place that comes free goes to the queue");
     until(&world, "aorta_pool_requests_in_flight", 0).await;
 }

@@ -105,15 +105,17 @@ impl Metrics {
         if held.is_empty() {
             return;
         }
+        // Asked once: what a request leaves from here on is found the next time.
+        let (used, unused): (Vec<_>, Vec<_>) = held.drain(..).partition(Gone::is_used);
         // Of two of one name the series stay while either is used.
-        let mut parts = HashMap::new();
-        for gone in held.iter() {
-            let part = parts.entry(gone.thing()).or_insert(Part::All);
-            *part = if gone.is_used() { Part::Gauges } else { *part };
-        }
+        let parts: HashMap<_, _> = unused
+            .iter()
+            .map(|gone| (gone.thing(), Part::All))
+            .chain(used.iter().map(|gone| (gone.thing(), Part::Gauges)))
+            .collect();
         self.families.forget(&|labels| Thing::all_of(labels).find_map(|thing| parts.get(&thing).copied()));
         drop(parts);
-        held.retain(Gone::is_used);
+        *held = used;
     }
 }
 
