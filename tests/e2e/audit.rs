@@ -178,7 +178,7 @@ async fn a_full_disk_on_a_route_that_audits_open_loses_no_request_and_the_chain_
         assert_eq!(client.get("/Patient/1").await.status, 200);
     }
     audited.is_up(0).await;
-    let lost = audited.count("aorta_audit_lost_total");
+    let lost = audited.proxy().at_rest().await.count("aorta_audit_lost_total", &[]);
     assert!((100..=400).contains(&lost), "what does not fit into the queue: {lost}");
     must_be_sound(&audited.file());
     audited.limit_files("unlimited");

@@ -224,7 +224,7 @@ async fn a_damaged_memory_is_left_alone() {
     fs::write(state(&world).join("memory.json"), "{\"version\": 1, \"saved\": ").unwrap();
     world.proxy.start_again().await;
     assert_eq!(world.proxy.state_of("virginia"), "healthy");
-    assert!(world.proxy.program.said().contains("it is damaged"));
+    world.proxy.program.logs("it is damaged").await;
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_folder_that_cannot_be_written_changes_nothing_for_clients() {
     let world = world(|setup| setup.top("state_dir", &path.display().to_string())).await;
     let is_told = || (world.proxy.metrics().sum("aorta_state_saved", &[]) == 0.0).then_some(());
     eventually::found("it is counted", is_told).await;
-    assert!(world.proxy.program.said().contains("let `state_dir` name a folder"));
+    world.proxy.program.logs("let `state_dir` name a folder").await;
     eject(&world).await;
     assert_eq!(reads(&world, 20).await, 0);
     world.virginia.heal();

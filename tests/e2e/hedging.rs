@@ -190,6 +190,7 @@ async fn a_read_is_never_hedged_when_hedging_is_off() {
     for _ in 0..4 {
         assert_eq!(world.client().get("/Patient/1").await.attempts(), 1);
     }
+    world.proxy.at_rest().await;
     assert_eq!(hedges(&world, "success") + hedges(&world, "overtaken") + hedges(&world, "failed"), 0);
 }
 

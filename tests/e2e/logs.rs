@@ -28,11 +28,11 @@ async fn the_log_says_more_when_it_is_asked_to_and_less_again() {
     let debugs = || world.proxy.program.err().iter().filter(|line| line.contains(DEBUG)).count();
     let mut client = world.client();
     client.get("/Patient/1").await;
+    assert_eq!(debugs(), 0, "{}", world.proxy.program.said());
     assert_eq!(
         said(&post(&world, r#"{"level": "debug"}"#, &[]).await),
         (200, r#"{"level":"debug"}"#.to_owned())
     );
-    assert_eq!(debugs(), 0, "{}", world.proxy.program.said());
     client.get("/Patient/1").await;
     client.get("/Patient/1").await;
     eventually::found("a debug line", || (debugs() > 0).then_some(())).await;

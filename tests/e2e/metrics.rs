@@ -119,7 +119,7 @@ async fn a_pool_whose_upstreams_all_fail_is_in_panic_and_says_so() {
     for _ in 0..12 {
         assert!(client.get("/Patient/1").await.status >= 500);
     }
-    let metrics = world.proxy.metrics();
+    let metrics = world.proxy.at_rest().await;
     assert_eq!(
         (metrics.count("aorta_pool_panic", &[]), metrics.count("aorta_pool_healthy_upstreams", &[])),
         (1, 0)
@@ -137,7 +137,7 @@ async fn requests_are_counted_by_what_they_do_in_fhir() {
     client.get("/Patient/1/_history/2").await;
     client.get("/Johnson?name=Johnson").await;
     client.post("/Observation", "{}").await;
-    let metrics = world.proxy.metrics();
+    let metrics = world.proxy.at_rest().await;
     let counted = |of, what| {
         let labels = [("resource_type", of), ("interaction", what), ("code_class", "2xx")];
         metrics.count("aorta_fhir_interactions_total", &labels)
@@ -187,7 +187,7 @@ async fn no_path_id_or_host_of_a_request_adds_a_series() {
         }
     };
     tokio::join!(run(0), run(1), run(2), run(3));
-    let after = world.proxy.metrics();
+    let after = world.proxy.at_rest().await;
     assert_eq!(after.count("aorta_requests_total", &[]), total as u64);
     assert_eq!(names(&after), before);
 }

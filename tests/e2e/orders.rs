@@ -101,8 +101,7 @@ async fn who_ordered_what_and_why_stands_in_explain_the_log_and_the_metrics() {
         (&"drained".into(), &last["by"], &last["why"])
     );
     assert!(said["says"].as_str().unwrap_or_default().contains("until it is undrained"), "{said:#}");
-    let log = world.proxy.program.err();
-    let line = log.iter().find(|line| line.contains(r#""ordered""#)).expect("a line of the log");
+    let line = world.proxy.program.logs(r#""ordered""#).await;
     assert!(line.contains("TICKET-7") && line.contains("loopback"), "{line}");
     let labels = [("upstream", "ohio"), ("order", "drain")];
     assert_eq!(world.proxy.metrics().count("aorta_upstream_orders_total", &labels), 1);

@@ -77,6 +77,7 @@ async fn a_browser_sees_each_upstream_with_its_state_and_no_cell_is_empty() {
     for _ in 0..8 {
         assert_eq!(client.get("/Patient/1").await.status, 200);
     }
+    world.proxy.at_rest().await;
     let page = world.page().await;
     assert!(page.contains("2 of 2 healthy") && page.contains(">records</h2>"), "{page}");
     for upstream in ["virginia", "ohio"] {

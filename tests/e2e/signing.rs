@@ -77,9 +77,9 @@ impl Signed {
         }
     }
 
-    fn refused(&self) -> u64 {
+    async fn refused(&self) -> u64 {
         let class = [("class", "signature_refused")];
-        self.house.proxy.metrics().count("aorta_upstream_attempts_total", &class)
+        self.house.proxy.at_rest().await.count("aorta_upstream_attempts_total", &class)
     }
 }
 
@@ -107,7 +107,7 @@ async fn each_attempt_is_signed_for_its_own_region_and_host() {
         let created = signed.client.post("/Patient", patient.to_string()).await;
         assert_eq!((created.status, created.upstream()), (201, VIRGINIA));
     }
-    assert_eq!(signed.refused(), 0);
+    assert_eq!(signed.refused().await, 0);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn renewed_credentials_are_picked_up_and_no_client_notices() {
     let other = signed.read().await;
     assert_eq!(other.attempts(), 2, "each upstream has its own signer");
     assert_eq!(signed.read().await.attempts(), 1);
-    assert_eq!(signed.refused(), 2);
+    assert_eq!(signed.refused().await, 2);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn an_expired_token_is_signed_again_once_at_the_same_upstream_and_then_tol
         before,
         "elsewhere our credentials are the same"
     );
-    assert_eq!(signed.refused(), 3);
+    assert_eq!(signed.refused().await, 3);
     let states = ["virginia", "ohio"].map(|name| signed.house.proxy.state_of(name));
     assert_eq!(states, ["healthy", "healthy"], "it is our own fault");
 }

@@ -131,6 +131,13 @@ impl Program {
         self.shared.lines().out.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Waits for a line on its standard error that holds these words: a log comes through a pipe, and so after what it
+    /// tells of.
+    pub async fn logs(&self, words: &str) -> String {
+        let look = || self.err().into_iter().find(|line| line.contains(words));
+        eventually::found(&format!("a line of {}'s log with {words}", self.name), look).await
+    }
+
     /// How it ended, if it did.
     #[must_use]
     pub fn ended(&self) -> Option<ExitStatus> {

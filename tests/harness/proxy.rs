@@ -27,6 +27,8 @@ const END: Duration = Duration::from_secs(10);
 const LEAVE: Duration = Duration::from_secs(40);
 /// Attempts that are out; must be zero at the end.
 const IN_FLIGHT: &str = "aorta_upstream_attempts_in_flight";
+/// Requests that are not booked yet.
+const REQUESTS: &str = "aorta_requests_in_flight";
 
 /// A running proxy.
 pub struct Proxy {
@@ -112,6 +114,16 @@ impl Proxy {
     #[must_use]
     pub fn metrics(&self) -> Scrape {
         Scrape::take(self.admin).expect("the proxy tells its metrics")
+    }
+
+    /// Its metrics once nothing is under way any more. A request is booked when its answer has gone out, so that a
+    /// client may have it before: what was asked stands in these for sure.
+    pub async fn at_rest(&self) -> Scrape {
+        let rests = |metrics: &Scrape| {
+            let under_way = |name| metrics.has(name, &[]) && metrics.count(name, &[]) > 0;
+            !under_way(REQUESTS) && !under_way(IN_FLIGHT)
+        };
+        eventually::found("nothing is under way", || Some(self.metrics()).filter(rests)).await
     }
 
     /// Waits until it has written so many access lines, and returns them.
