@@ -48,6 +48,8 @@ pub(crate) struct Running {
     pub(crate) begun: Duration,
     /// Processes ended while it was under way.
     pub(crate) interruptions: u64,
+    /// How it stood when it was last looked at.
+    pub(crate) stood: Option<DrillRecord>,
 }
 
 /// All of them.
@@ -83,7 +85,8 @@ impl Drills {
             number += 1;
         }
         let id = id(number);
-        running.push(Running { id: id.clone(), order, by: by.to_owned(), begun, interruptions: 0 });
+        let by = by.to_owned();
+        running.push(Running { id: id.clone(), order, by, begun, interruptions: 0, stood: None });
         id
     }
 
@@ -99,25 +102,54 @@ impl Drills {
         self.running_in(pool).map(|running| report::written(&running, record))
     }
 
-    /// Takes up what another process began; the time between the two counts.
-    pub fn take_up(&self, pool: &LivePool, told: &Value) -> Option<DrillRecord> {
+    /// Takes up what another process began; the time between the two counts. One whose upstream is there no more is
+    /// over.
+    pub fn take_up(&self, state: &StateDir, pool: Option<&LivePool>, told: &Value) -> Option<DrillRecord> {
         let (mut running, mut record) = report::read(told)?;
-        let upstream = pool.upstreams.iter().find(|live| live.config.name == running.order.upstream)?;
-        record.plan = DrillPlan { upstream: upstream.key, ..record.plan };
-        record.ran = clock::unix().saturating_sub(running.begun).max(record.ran);
         running.interruptions += 1;
-        pool.name().clone_into(&mut running.order.pool);
+        let named = |pool: &LivePool| {
+            let upstream = pool.upstreams.iter().find(|live| live.config.name == running.order.upstream)?;
+            Some((pool.name().to_owned(), upstream.key))
+        };
+        let Some((name, upstream)) = pool.and_then(named) else {
+            running.stood = Some(record);
+            self.file(state, &running.id, report::interrupted(&running));
+            return None;
+        };
+        record.plan = DrillPlan { upstream, ..record.plan };
+        record.ran = clock::unix().saturating_sub(running.begun).max(record.ran);
+        running.order.pool = name;
         tracing::warn!(id = running.id, "a drill that an earlier process began is taken up");
         self.running().push(running);
         Some(record)
     }
 
+    /// How the one in this pool stands.
+    pub fn note(&self, pool: &LivePool, record: DrillRecord) {
+        let mut running = self.running();
+        if let Some(running) = running.iter_mut().find(|running| running.order.pool == pool.name()) {
+            running.stood = Some(record);
+        }
+    }
+
     /// One is over.
     pub fn finish(&self, state: &StateDir, pool: &LivePool, drilled: &Drilled) {
         let Some(running) = self.running_in(pool) else { return };
-        let report = report::over(&running, drilled);
-        let (id, finding) = (running.id.as_str(), report["finding"].as_str());
-        tracing::warn!(id, finding, "what came of a drill can be asked for");
+        self.file(state, &running.id, report::over(&running, drilled));
+        self.running().retain(|other| other.id != running.id);
+    }
+
+    /// Those whose pool a reload has taken away are over.
+    pub fn forget_gone(&self, state: &StateDir, is_there: impl Fn(&str) -> bool) {
+        let gone = |running: &&Running| !is_there(&running.order.pool);
+        let gone: Vec<_> = self.running().iter().filter(gone).cloned().collect();
+        gone.iter().for_each(|running| self.file(state, &running.id, report::interrupted(running)));
+        self.running().retain(|running| is_there(&running.order.pool));
+    }
+
+    /// Keeps a report in place of the oldest.
+    fn file(&self, state: &StateDir, id: &str, report: Value) {
+        tracing::warn!(id, finding = report["finding"].as_str(), "what came of a drill can be asked for");
         state.write(&format!("{FOLDER}/{id}.json"), report.to_string().as_bytes());
         let names = state.names(FOLDER);
         for name in names.iter().rev().skip(KEPT) {
@@ -125,18 +157,8 @@ impl Drills {
         }
         let mut reports = self.reports();
         reports.push_back(report);
-        while reports.len() > KEPT {
-            reports.pop_front();
-        }
-        drop(reports);
-        self.running().retain(|other| other.id != running.id);
-    }
-
-    /// Those whose pool a reload has taken away are over.
-    pub fn forget_gone(&self, is_there: impl Fn(&str) -> bool) {
-        let gone = |running: &mut Running| !is_there(&running.order.pool);
-        let gone: Vec<_> = self.running().extract_if(.., gone).collect();
-        self.reports().extend(gone.iter().map(report::gone));
+        let beyond = reports.len().saturating_sub(KEPT);
+        reports.drain(..beyond);
     }
 
     /// The one that is under way under this id as it stands, or its report.
@@ -252,6 +274,26 @@ mod tests {
         for strange in ["", "drop", "delay", "delay:0s", "delay:2m", "status:404", "status:599", "refuse:1"] {
             assert_eq!(fault(strange), None, "{strange}");
         }
+    }
+
+    #[test]
+    fn reports_are_bounded_also_those_of_drills_whose_pool_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path());
+        let drills = Drills::of(&state);
+        let said = json!({"pool": "p", "upstream": "u", "fault": "refuse", "for": "5m", "reason": "r"});
+        for _ in 0..=KEPT {
+            drills.began(order(&said).unwrap(), "loopback");
+        }
+        let oldest = drills.ids().pop().unwrap();
+        drills.forget_gone(&state, |_| false);
+        let ids = drills.ids();
+        assert_eq!((ids.len(), state.names(FOLDER).len()), (KEPT, KEPT));
+        assert!(!ids.contains(&oldest), "it is the oldest that goes");
+        assert_eq!(Drills::of(&state).ids().len(), KEPT, "another process tells of them too");
+        let report = drills.show(&ids[0], |_| None).unwrap();
+        assert_eq!((&report["state"], &report["end"]), (&json!("over"), &json!("interrupted")));
+        assert!(report["ended_unix"].is_number());
     }
 
     #[test]

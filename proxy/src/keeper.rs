@@ -73,19 +73,32 @@ async fn look_after_drills(proxy: &Arc<Proxy>) -> bool {
         return false;
     }
     let snapshot = proxy.snapshot.load_full();
-    proxy.drills.forget_gone(|name| snapshot.pools.iter().any(|pool| pool.name() == name));
+    let of_it = Arc::clone(&snapshot);
+    keeping(proxy, move |proxy| {
+        let is_there = |name: &str| of_it.pools.iter().any(|pool| pool.name() == name);
+        proxy.drills.forget_gone(&proxy.state, is_there);
+    })
+    .await;
     for pool in &snapshot.pools {
         let now = clock::now();
-        let (drilled, events) = pool.decide_untaped(|core, rng| {
+        let ((stands, drilled), events) = pool.decide_untaped(|core, rng| {
             core.review_drill(now, rng);
-            core.take_drilled(now)
+            (core.drill(now), core.take_drilled(now))
         });
         proxy.tell(pool, &events);
+        if let Some(stands) = stands {
+            proxy.drills.note(pool, stands);
+        }
         if let Some(drilled) = drilled {
-            let (proxy, pool) = (Arc::clone(proxy), Arc::clone(pool));
-            let keeping = move || proxy.drills.finish(&proxy.state, &pool, &drilled);
-            let _ = tokio::task::spawn_blocking(keeping).await;
+            let pool = Arc::clone(pool);
+            keeping(proxy, move |proxy| proxy.drills.finish(&proxy.state, &pool, &drilled)).await;
         }
     }
     !proxy.drills.is_idle()
+}
+
+/// Waits for the disk elsewhere.
+async fn keeping(proxy: &Arc<Proxy>, work: impl FnOnce(&Proxy) + Send + 'static) {
+    let proxy = Arc::clone(proxy);
+    let _ = tokio::task::spawn_blocking(move || work(&proxy)).await;
 }

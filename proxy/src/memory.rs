@@ -90,6 +90,10 @@ pub fn take_up(proxy: &Arc<Proxy>, text: &[u8]) {
                     take_up_pool(proxy, pool, told);
                 }
             }
+            for told in &pools {
+                let pool = snapshot.pools.iter().find(|pool| told["name"].as_str() == Some(pool.name()));
+                take_up_drill(proxy, pool, &told["drill"]);
+            }
         }
         Err(why) => tracing::warn!("what an earlier process knew of upstreams is left alone: {why}"),
     }
@@ -133,10 +137,13 @@ fn take_up_pool(proxy: &Arc<Proxy>, pool: &Arc<LivePool>, told: &Value) {
     }
     let ((), events) = pool.decide_untaped(|core, _| core.remember(&memory, now));
     proxy.tell(pool, &events);
-    if let Some(record) = proxy.drills.take_up(pool, &told["drill"]) {
-        let ((), events) = pool.decide_untaped(|core, rng| core.resume_drill(&record, now, rng));
-        proxy.tell(pool, &events);
-    }
+}
+
+fn take_up_drill(proxy: &Arc<Proxy>, pool: Option<&Arc<LivePool>>, told: &Value) {
+    let record = proxy.drills.take_up(&proxy.state, pool.map(Arc::as_ref), told);
+    let (Some(pool), Some(record)) = (pool, record) else { return };
+    let ((), events) = pool.decide_untaped(|core, rng| core.resume_drill(&record, clock::now(), rng));
+    proxy.tell(pool, &events);
 }
 
 fn remembered(told: &Value, now: Timestamp) -> Option<Remembered> {

@@ -72,16 +72,9 @@ impl Audited {
         eventually::equal("the file can be written", up, || self.count("aorta_audit_up")).await;
     }
 
-    /// The proxy's files may not grow beyond this: what a full disk does, for one process.
-    fn limit_files(&self, bytes: &str) {
-        let pid = self.proxy().program.pid().to_string();
-        let limit = format!("--fsize={bytes}:unlimited");
-        let set = Command::new("prlimit").args(["--pid", &pid, &limit]).output().expect("prlimit runs");
-        assert!(set.status.success(), "{set:?}");
-    }
-
+    /// What a full disk does, for one process.
     fn fill_the_disk(&self) {
-        self.limit_files(&fs::metadata(self.file()).unwrap().len().to_string());
+        self.proxy().program.limit_files(Some(fs::metadata(self.file()).unwrap().len()));
     }
 }
 
@@ -181,7 +174,7 @@ async fn a_full_disk_on_a_route_that_audits_open_loses_no_request_and_the_chain_
     let lost = audited.proxy().at_rest().await.count("aorta_audit_lost_total", &[]);
     assert!((100..=400).contains(&lost), "what does not fit into the queue: {lost}");
     must_be_sound(&audited.file());
-    audited.limit_files("unlimited");
+    audited.proxy().program.limit_files(None);
     audited.is_up(1).await;
     audited.requests(1 + requests - usize::try_from(lost).unwrap()).await;
     let told = eventually::found("the gap", || audited.entries("lost").pop()).await;
@@ -211,7 +204,7 @@ async fn a_full_disk_on_a_route_that_audits_closed_refuses_before_any_attempt_an
     let labels = [("route", "ehr"), ("reason", "audit_unavailable")];
     let refusals = || audited.proxy().metrics().count("aorta_refusals_total", &labels);
     eventually::equal("each refusal is counted", 10, refusals).await;
-    audited.limit_files("unlimited");
+    audited.proxy().program.limit_files(None);
     audited.is_up(1).await;
     assert_eq!(client.get("/Patient/1").await.status, 200);
     audited.requests(3).await;

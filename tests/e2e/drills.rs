@@ -1,5 +1,6 @@
 //! Drills, and what of the upstreams' health outlives the process.
 
+use crate::reload::BY_HAND;
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::{Client, Reply, Target};
@@ -113,6 +114,76 @@ async fn a_drill_survives_a_kill_and_ends_on_time() {
         "{report:#}"
     );
     assert_eq!(world.proxy.state_of("virginia"), "healthy");
+    assert_eq!(reads(&world, 20).await, 0);
+}
+
+#[tokio::test]
+async fn a_drill_goes_on_over_a_reload_and_ends_on_time() {
+    let world = world(|setup| setup.top(BY_HAND.0, BY_HAND.1)).await;
+    let id = begin(&world, "refuse", "3s").await;
+    assert_eq!(reads(&world, 20).await, 0);
+    for (from, to) in [("slow_start: 0s", "slow_start: 1s"), ("slow_start: 1s", "slow_start: 0s")] {
+        let before = told(&world, &id).expect("it is under way");
+        world.edit(from, to);
+        world.reloads().await;
+        assert!(is_active(&world));
+        assert_eq!(world.proxy.state_of("virginia"), "ejected");
+        let after = told(&world, &id).expect("it is under way still");
+        assert!(after["score"]["met"].as_u64() >= before["score"]["met"].as_u64(), "{before:#} {after:#}");
+        assert_eq!(reads(&world, 20).await, 0);
+    }
+    let report = report(&world, &id).await;
+    let score = &report["score"];
+    assert_eq!((&report["end"], &report["finding"]), (&"time_up".into(), &"kept".into()), "{report:#}");
+    assert_eq!((&report["interruptions"], &score["lost"]), (&0.into(), &0.into()), "{report:#}");
+    assert_eq!(score["during"]["requests"], 60, "those before the reload and those after it: {report:#}");
+    let lasted = report["ended_unix"].as_f64().unwrap() - report["begun_unix"].as_f64().unwrap();
+    assert!((3.0..6.0).contains(&lasted), "{report:#}");
+    assert_eq!(world.proxy.state_of("virginia"), "healthy");
+    world.served_by(world.proxy.target(), "virginia", 3).await;
+}
+
+#[tokio::test]
+async fn a_reload_that_takes_the_upstream_of_a_drill_or_its_pool_away_ends_it_with_a_report() {
+    for takes_pool in [false, true] {
+        let world = world(|setup| setup.top(BY_HAND.0, BY_HAND.1)).await;
+        let id = begin(&world, "refuse", "60s").await;
+        assert_eq!(reads(&world, 20).await, 0);
+        let met = |said: &Value| said["score"]["met"].as_u64().filter(|met| *met > 0);
+        let before = told(&world, &id).as_ref().and_then(met).expect("it was met");
+        if takes_pool {
+            // What is saved is what was seen last.
+            saved(&world, &format!("\"counts\":[{before},")).await;
+            world.edit("pool: records", "pool: others");
+            world.edit("\n  records:", "\n  others:");
+        } else {
+            world.remove(&world.virginia);
+        }
+        world.reloads().await;
+        let report = report(&world, &id).await;
+        assert_eq!(report["end"], "interrupted", "{report:#}");
+        assert_eq!(met(&report), Some(before), "what came of it until then is said: {report:#}");
+        assert!(report["ended_unix"].is_number() && report["finding"] == "kept", "{report:#}");
+        let kept = fs::read(state(&world).join(format!("drills/{id}.json"))).expect("the report is kept");
+        assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), report);
+        assert!(!is_active(&world));
+        assert_eq!(reads(&world, 20).await, 0);
+        if takes_pool {
+            assert_eq!(world.proxy.state_of("virginia"), "healthy", "another pool knows nothing of it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drill_whose_upstream_is_gone_after_a_kill_is_over_and_has_its_report() {
+    let mut world = world(|setup| setup).await;
+    let id = begin(&world, "refuse", "60s").await;
+    assert_eq!(reads(&world, 20).await, 0);
+    world.proxy.kill();
+    world.remove(&world.virginia);
+    world.proxy.start_again().await;
+    let report = report(&world, &id).await;
+    assert_eq!((&report["end"], &report["interruptions"]), (&"interrupted".into(), &1.into()), "{report:#}");
     assert_eq!(reads(&world, 20).await, 0);
 }
 
@@ -242,6 +313,48 @@ async fn a_folder_that_cannot_be_written_changes_nothing_for_clients() {
     assert_eq!(reads(&world, 20).await, 0);
     world.virginia.heal();
     assert_eq!(post(&world, "/api/drills", &order("eject", "5s")).await.status, 409, "it is out already");
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing_for_clients_is_told_and_what_was_saved_before_is_still_there() {
+    let mut world = world(|setup| setup).await;
+    eject(&world).await;
+    saved(&world, "consecutive_failures").await;
+    world.proxy.program.limit_files(Some(0));
+    let drain = "/api/pools/records/upstreams/virginia/drain";
+    let drained = post(&world, drain, &json!({ "reason": "a test" })).await;
+    let said: Value = serde_json::from_slice(&drained.body).unwrap();
+    assert_eq!(
+        (drained.status, &said["saved"]),
+        (200, &json!(false)),
+        "it is obeyed, and it is said: {said}"
+    );
+    assert_eq!(world.proxy.metrics().sum("aorta_state_saved", &[]), 0.0);
+    assert!(world.proxy.program.said().contains("cannot be saved"));
+    assert_eq!(reads(&world, 20).await, 0);
+    assert_eq!(world.proxy.state_of("virginia"), "draining");
+    world.proxy.start_again().await;
+    assert_eq!(world.proxy.state_of("virginia"), "ejected", "what is half written is not what counts");
+    world.proxy.program.limit_files(Some(0));
+    assert_eq!(post(&world, drain, &json!({ "reason": "a test" })).await.status, 200);
+    world.proxy.program.limit_files(None);
+    let is_saved = || (world.proxy.metrics().sum("aorta_state_saved", &[]) > 0.0).then_some(());
+    eventually::found("it is saved again, by itself", is_saved).await;
+    assert!(world.proxy.program.said().contains("is saved again"));
+    world.proxy.start_again().await;
+    assert_eq!(world.proxy.state_of("virginia"), "draining");
+    assert_eq!(reads(&world, 20).await, 0);
+}
+
+#[tokio::test]
+async fn a_drill_goes_on_beside_a_full_disk_and_its_report_can_be_asked_for() {
+    let world = world(|setup| setup).await;
+    world.proxy.program.limit_files(Some(0));
+    let begun = post(&world, "/api/drills", &order("refuse", "1s")).await;
+    let said: Value = serde_json::from_slice(&begun.body).unwrap();
+    assert_eq!((begun.status, &said["saved"]), (201, &json!(false)), "{said}");
+    assert_eq!(reads(&world, 20).await, 0);
+    assert_eq!(report(&world, said["id"].as_str().unwrap()).await["end"], "time_up");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Nothing happens by itself.
-const BY_HAND: (&str, &str) = ("reload", "{watch: 0s}");
+pub(crate) const BY_HAND: (&str, &str) = ("reload", "{watch: 0s}");
 
 impl World {
     async fn by_hand() -> Self {
@@ -28,7 +28,7 @@ impl World {
     }
 
     /// Changes the file, and nothing else.
-    fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = self.text();
         assert!(text.contains(from), "no {from} in {text}");
         self.write(&text.replacen(from, to, 1));
@@ -44,7 +44,7 @@ impl World {
         client.post("/api/reload", "").await
     }
 
-    async fn reloads(&self) {
+    pub(crate) async fn reloads(&self) {
         let reply = self.reload().await;
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     }
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// Takes one out of it.
-    fn remove(&self, upstream: &Upstream) {
+    pub(crate) fn remove(&self, upstream: &Upstream) {
         let named = format!("name: {}", upstream.name());
         let without: Vec<_> =
             self.text().lines().filter(|line| !line.contains(&named)).map(str::to_owned).collect();

@@ -4,6 +4,7 @@ use crate::eventually;
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -180,6 +181,16 @@ impl Program {
         if seen.left.is_none() {
             let _ = signal::kill(self.pid, signal);
         }
+    }
+
+    /// Its files may not grow beyond so many bytes, as on a full disk; none lifts that.
+    ///
+    /// # Panics
+    /// When the system does not allow it.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: getrlimit(Resource::Fsize).maximum };
+        let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process has a number");
+        prlimit(Some(pid), Resource::Fsize, limit).expect("a limit of a child can be set");
     }
 
     /// Waits for its end, without help from the async runtime; none when it still runs after `bound`.

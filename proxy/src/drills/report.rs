@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 fn head(running: &Running) -> Value {
-    let Running { id, order, by, begun, interruptions } = running;
+    let Running { id, order, by, begun, interruptions, stood: _ } = running;
     json!({
         "id": id,
         "pool": order.pool,
@@ -64,19 +64,25 @@ pub(super) fn under_way(running: &Running, record: Option<&DrillRecord>) -> Valu
 }
 
 pub(super) fn over(running: &Running, drilled: &Drilled) -> Value {
-    let mut said = scored(running, &drilled.record);
-    said["state"] = json!("over");
-    said["end"] = json!(drilled.end.name());
-    said["ended_unix"] = json!(clock::unix().as_secs_f64());
-    said
+    ended(scored(running, &drilled.record), drilled.end)
 }
 
-/// Its pool is there no more.
-pub(super) fn gone(running: &Running) -> Value {
-    let mut said = head(running);
+/// Its upstream is there no more; what came of it until then is said.
+pub(super) fn interrupted(running: &Running) -> Value {
+    let mut said = match &running.stood {
+        Some(record) => scored(running, record),
+        None => head(running),
+    };
+    if running.stood.is_none() {
+        said["finding"] = json!(Finding::Untried.name());
+    }
+    ended(said, DrillEnd::Interrupted)
+}
+
+fn ended(mut said: Value, end: DrillEnd) -> Value {
     said["state"] = json!("over");
-    said["end"] = json!(DrillEnd::Interrupted.name());
-    said["finding"] = json!(Finding::Untried.name());
+    said["end"] = json!(end.name());
+    said["ended_unix"] = json!(clock::unix().as_secs_f64());
     said
 }
 
@@ -160,6 +166,7 @@ pub(super) fn read(told: &Value) -> Option<(Running, DrillRecord)> {
         by: text("by")?,
         begun: seconds("begun_unix")?,
         interruptions: told["interruptions"].as_u64()?,
+        stood: None,
     };
     Some((running, record))
 }
@@ -204,7 +211,7 @@ mod tests {
         let (pool, upstream) = ("records".to_owned(), "ohio".to_owned());
         let order = Order { pool, upstream, fault, share, length, reason: "quarterly".to_owned() };
         let (id, by, begun) = ("d1".to_owned(), "on-call".to_owned(), Duration::from_secs(1000));
-        let running = Running { id, order: order.clone(), by, begun, interruptions: 1 };
+        let running = Running { id, order: order.clone(), by, begun, interruptions: 1, stood: None };
         let p99 = Some(Duration::from_micros(1500));
         let score = Score {
             met: 1,

@@ -9,7 +9,6 @@ use crate::program::{Program, find};
 use bytes::Bytes;
 use http::Request;
 use nix::sys::signal::Signal;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
@@ -179,7 +178,7 @@ impl Instance {
     /// # Panics
     /// When the system does not allow it.
     pub fn fill_disk(&self) {
-        self.limit_files(Some(1));
+        self.program.limit_files(Some(1));
     }
 
     /// There is room again.
@@ -187,7 +186,7 @@ impl Instance {
     /// # Panics
     /// When the system does not allow it.
     pub fn clear_disk(&self) {
-        self.limit_files(None);
+        self.program.limit_files(None);
     }
 
     /// Every entry of its audit file is as it was written, and none is missing between two.
@@ -209,12 +208,6 @@ impl Instance {
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         std::fs::metadata(self.file("access.log")).map_or(0, |file| file.len())
-    }
-
-    fn limit_files(&self, current: Option<u64>) {
-        let limit = Rlimit { current, maximum: getrlimit(Resource::Fsize).maximum };
-        let pid = Pid::from_raw(self.program.pid());
-        prlimit(pid, Resource::Fsize, limit).expect("a limit of a child can be set");
     }
 
     /// The last of what it wrote to its log.
