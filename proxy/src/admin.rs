@@ -168,7 +168,7 @@ impl Admin {
             Ask::Reload => self.reload().await,
             Ask::Pools => pools::show(&self.proxy),
             Ask::Order(verb) => {
-                orders::give(&self.proxy, verb, &call.words, &call.caller, call.body.as_deref())
+                orders::give(&self.proxy, verb, &call.words, &call.caller, call.body.as_deref()).await
             }
             Ask::Explain => pools::explain(&self.proxy, call.path),
             Ask::Log => settings::log(&self.level),

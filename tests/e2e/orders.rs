@@ -147,3 +147,32 @@ async fn an_order_without_a_good_reason_or_of_nobody_changes_nothing() {
     assert_eq!(order(&world, "ohio", "destroy", r#"{"reason": "?"}"#).await.status, 404);
     assert_eq!(world.proxy.state_of("ohio"), "healthy");
 }
+
+#[tokio::test]
+async fn a_drain_survives_a_restart_and_a_kill_with_who_ordered_it_and_why() {
+    let mut world = world().await;
+    let drained = order(&world, "virginia", "drain", r#"{"reason": "patch of Virginia"}"#).await;
+    let told: Value = serde_json::from_slice(&drained.body).unwrap();
+    assert_eq!(told["saved"], true, "what is answered outlives the process: {told:#}");
+    let before = explained(&world, "virginia")["last_order"].clone();
+    for kills in [true, false, true] {
+        if !kills {
+            assert_eq!(world.proxy.stop(), 0);
+        }
+        world.proxy.start_again().await;
+        assert_eq!(world.proxy.state_of("virginia"), "draining");
+        let after = explained(&world, "virginia");
+        for key in ["order", "by", "why"] {
+            assert_eq!(after["last_order"][key], before[key], "{after:#}");
+        }
+        let mut client = world.client();
+        for _ in 0..10 {
+            assert_eq!(client.get("/Patient/1").await.upstream(), "ohio");
+        }
+        assert_eq!(world.virginia.count(), 0, "nobody asks it");
+    }
+    order(&world, "virginia", "undrain", r#"{"reason": "patched"}"#).await;
+    world.served_by(world.proxy.target(), "virginia", 1).await;
+    world.proxy.start_again().await;
+    assert_eq!(world.proxy.state_of("virginia"), "healthy", "and so does its end");
+}

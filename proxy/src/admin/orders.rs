@@ -5,6 +5,7 @@ use super::rights::Caller;
 use crate::clock;
 use crate::config::{parse_duration, show_duration};
 use crate::explain;
+use crate::keeper;
 use crate::service::Proxy;
 use crate::snapshot::LivePool;
 use aorta_core::order::{Declined, EJECTION_MAX, Note, Order, Ordered, REASON_MAX};
@@ -33,7 +34,7 @@ struct Wish {
 }
 
 /// Carries out an order for an upstream of a pool, both by name.
-pub(super) fn give(
+pub(super) async fn give(
     proxy: &Arc<Proxy>,
     verb: Verb,
     words: &[&str],
@@ -76,7 +77,9 @@ pub(super) fn give(
         Ok(()) => {
             proxy.metrics.ordered(live.name(), upstream, order);
             tracing::warn!(pool, upstream, order, forced, by, why, "ordered");
-            stands(live, upstream, order)
+            // A killed process leaves word of it.
+            let saved = keeper::save(proxy).await;
+            stands(live, upstream, order, saved)
         }
         Err(declined) => {
             let words = refusal(upstream, declined);
@@ -86,11 +89,12 @@ pub(super) fn give(
     }
 }
 
-/// How the upstream stands now.
-fn stands(live: &LivePool, upstream: &str, order: &str) -> Answer {
+/// How the upstream stands now, and whether that outlives the process.
+fn stands(live: &LivePool, upstream: &str, order: &str, saved: bool) -> Answer {
     let mut said = explain::stands(live, upstream).unwrap_or_default();
     if let Value::Object(map) = &mut said {
         map.insert("order".to_owned(), order.into());
+        map.insert("saved".to_owned(), saved.into());
     }
     json(&said)
 }
