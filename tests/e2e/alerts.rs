@@ -47,6 +47,22 @@ fn each_alert_fires_in_its_trouble_and_on_no_good_day() {
 }
 
 #[test]
+fn a_drill_silences_what_it_is_meant_to_cause_and_pages_when_it_hurts() {
+    must_succeed(&["test", "rules", "tests/drills.yaml"]);
+    let expected = expected("drills.yaml");
+    for (name, rule) in alerts() {
+        let says = rule.annotation("drill").contains("aorta_drill_active");
+        assert!(!says || rule.severity() == "page", "{name}");
+        if rule.expr.contains("aorta_drill_active") && name != "AortaDrillOverdue" {
+            assert_eq!(rule.severity(), "ticket", "{name}: no page is silenced");
+            for fires in [false, true] {
+                assert!(expected.contains(&(name.clone(), fires)), "no test of {name} in a drill: {fires}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     let text = fs::read_to_string(folder().join("runbooks.md")).unwrap();
     let runbooks: BTreeSet<_> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();

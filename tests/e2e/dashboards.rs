@@ -2,7 +2,7 @@
 //! Prometheus watches a real house lose a region.
 
 use crate::world::World;
-use harness::client::Client;
+use harness::client::{Client, Target};
 use harness::eventually;
 use harness::house::{House, Part, Plan, furnish_prometheus};
 use harness::prometheus::{Found, Prometheus};
@@ -168,6 +168,14 @@ impl Watched {
     }
 }
 
+impl Watched {
+    /// What an operator orders by the command line.
+    fn order(&self, command: &str, upstream: &str) {
+        let said = self.house.proxy.command(command, &["records", upstream, "--reason", "a test"]);
+        assert!(said.status.success(), "{said:?}");
+    }
+}
+
 /// Reads, searches, misses, over and over.
 async fn ask_for_patients(mut client: Client) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -209,4 +217,31 @@ async fn a_lost_region_shows_within_one_scrape_and_no_panel_is_empty() {
     watched.data("the mark of an ejection", &ejected).await;
     watched.data("the alert", r#"ALERTS{alertname="AortaRedundancyLost"}"#).await;
     traffic.abort();
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_told_apart_from_what_fails() {
+    let watched = Watched::start().await;
+    let dashboards = dashboards();
+    let all: Vec<_> = dashboards.iter().flat_map(panels).collect();
+    let (_, state) = all.iter().find(|(name, _)| name.ends_with("/ State of each upstream")).unwrap();
+    let shows = |number: u32| format!("({state}) == {number}");
+    for (out, back, number) in [("drain", "undrain", 6), ("eject", "readmit", 7)] {
+        watched.order(out, "ohio");
+        let shown = watched.data(out, &shows(number)).await;
+        assert!(shown.len() == 1 && shown[0].metric["upstream"] == "ohio", "{shown:?}");
+        watched.order(back, "ohio");
+        watched.data(back, &format!("count({}) == 2", shows(1))).await;
+    }
+    let admin = watched.house.proxy.admin();
+    let mut client = Client::new(Target { host: admin.to_string(), ..Target::plain(admin) });
+    let drill =
+        r#"{"pool": "records", "upstream": "ohio", "fault": "eject", "for": "5s", "reason": "a test"}"#;
+    assert_eq!(client.post("/api/drills", drill).await.status, 201);
+    let mut marks = dashboards.iter().flat_map(annotations);
+    let mark = marks.find(|text| text.contains("aorta_drill_active")).unwrap();
+    let over = marks.find(|text| text.contains("aorta_drills_total")).unwrap();
+    watched.data("the mark of a drill", &mark).await;
+    let ended = watched.data("the mark of its end", &over).await;
+    assert!(ended.iter().any(|mark| mark.metric["end"] == "time_up"), "{ended:?}");
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each family, with labels that one of its series bears before the first request.
-const FAMILIES: [(&str, &[(&str, &str)]); 39] = [
+const FAMILIES: [(&str, &[(&str, &str)]); 40] = [
     ("aorta_requests_total", &[("route", "ehr"), ("code_class", "2xx"), ("outcome", "ok")]),
     ("aorta_request_duration_seconds_count", &[("route", "ehr")]),
     ("aorta_refusals_total", &[("route", "ehr"), ("reason", "deadline_passed")]),
@@ -31,6 +31,7 @@ const FAMILIES: [(&str, &[(&str, &str)]); 39] = [
     ("aorta_upstream_ejections_prevented_total", &[("upstream", "ohio"), ("guard", "last_upstream")]),
     ("aorta_upstream_checks_total", &[("upstream", "ohio"), ("result", "refused")]),
     ("aorta_upstream_check_up", &[("upstream", "ohio")]),
+    ("aorta_upstream_ordered_out", &[("upstream", "ohio")]),
     ("aorta_upstream_ejected_until_timestamp_seconds", &[("upstream", "ohio")]),
     ("aorta_upstream_last_state_change_timestamp_seconds", &[("upstream", "ohio")]),
     ("aorta_pool_healthy_upstreams", &[("pool", "records")]),

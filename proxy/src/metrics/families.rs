@@ -96,6 +96,8 @@ families! {
         "1 while the checks that come by themselves find the upstream working; only where they are configured.";
     state: GaugeVec = "aorta_upstream_state" ["pool", "upstream", "state"]
         "1 for the state the upstream is in.";
+    ordered_out: GaugeVec = "aorta_upstream_ordered_out" ["pool", "upstream"]
+        "1 while an operator's order keeps the upstream out: it is drained, or ejected by order.";
     ejected_until: GaugeVec = "aorta_upstream_ejected_until_timestamp_seconds" ["pool", "upstream"]
         "When an ejected upstream may be probed; 0 when it is not ejected.";
     changed: GaugeVec = "aorta_upstream_last_state_change_timestamp_seconds" ["pool", "upstream"]

@@ -6,6 +6,7 @@ use crate::service::Proxy;
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Counts;
 use aorta_core::drill::DrillEnd;
+use aorta_core::outlier::EjectReason;
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
 use prometheus::{Encoder as _, GaugeVec, TextEncoder};
@@ -118,6 +119,11 @@ fn look_at(metrics: &Metrics, pool: &str, upstream: &Upstream, checks: bool) {
         _ => 0.0,
     };
     f.ejected_until.with_label_values(&labels).set(until);
+    let is_ordered = matches!(
+        upstream.health(),
+        Health::Draining { .. } | Health::Ejected { reason: EjectReason::Operator, .. }
+    );
+    f.ordered_out.with_label_values(&labels).set(f64::from(u8::from(is_ordered)));
     f.changed.with_label_values(&labels).set(unix(upstream.changed()));
     if checks {
         f.check_up.with_label_values(&labels).set(f64::from(u8::from(upstream.checked().is_up())));
