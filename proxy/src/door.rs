@@ -107,30 +107,34 @@ fn client_of(stream: &Stream) -> Option<IpAddr> {
     stream.get_socket_digest()?.peer_addr()?.as_inet().map(std::net::SocketAddr::ip)
 }
 
-#[async_trait]
-impl ServerApp for Gate {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+impl Gate {
+    /// Serves a connection to its end, in a task of its own: Pingora's has room for a handshake, and would keep it for as
+    /// long as the client is idle.
+    pub fn take_in(self: &Arc<Self>, stream: Stream, shutdown: ShutdownWatch) {
+        drop(tokio::spawn(Arc::clone(self).serve(stream, shutdown)));
+    }
+
+    async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
         let (_open, _connected) = (Counted::new(&self.open), Counted::new(&self.proxy.life.connections));
         if self.open.load(Ordering::Relaxed) > self.limits.connections {
-            self.proxy.metrics.connection_refused(false);
-            return None;
+            return self.proxy.metrics.connection_refused(false);
         }
         let client = client_of(&stream);
         // An IPv4 client of a dual-stack socket is the client that it is elsewhere.
         let Some(_held) = self.held_by(client.map(|address| address.to_canonical())) else {
-            self.proxy.metrics.connection_refused(true);
-            return None;
+            return self.proxy.metrics.connection_refused(true);
         };
         let http2 = if self.tls {
             matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
         } else {
-            Box::pin(self.begins_with_preface(&mut stream)).await?
+            let Some(begins) = Box::pin(self.begins_with_preface(&mut stream)).await else { return };
+            begins
         };
         if http2 {
-            return self.door.process_new(stream, shutdown).await;
+            self.door.process_new(stream, &shutdown).await;
+        } else {
+            self.door.serve_http1(Http1::new(stream, client), &shutdown).await;
         }
-        self.door.serve_http1(Http1::new(stream, client), shutdown).await;
-        None
     }
 }
 

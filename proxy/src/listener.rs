@@ -157,6 +157,7 @@ pub struct Entrance(Arc<Gate>);
 #[async_trait]
 impl ServerApp for Entrance {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        self.0.process_new(stream, shutdown).await
+        self.0.take_in(stream, shutdown.clone());
+        None
     }
 }
