@@ -71,12 +71,12 @@ impl RequestHead {
         Some(parts)
     }
 
-    /// As it stands on the wire.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    /// As it stands on the wire, with room for so many bytes behind it.
+    pub(super) fn bytes(&self, room: usize) -> Vec<u8> {
         let fields: usize =
             self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         let line = self.method.as_str().len() + self.target.len() + " HTTP/1.1\r\n\r\n".len() + 1;
-        let mut bytes = Vec::with_capacity(line + fields);
+        let mut bytes = Vec::with_capacity(line + fields + room);
         for part in [self.method.as_str(), " ", &self.target, " HTTP/1.1\r\n"] {
             bytes.extend_from_slice(part.as_bytes());
         }

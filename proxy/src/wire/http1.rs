@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 /// API Gateway's own limit is 10 KiB; a head beyond this is none.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// A request up to this goes out in one piece: over TLS it is one record (RFC 8446 section 5.1), which the other end
+/// reads whole or not at all.
+const TOGETHER_MAX: usize = 16 * 1024;
 
 /// One exchange at a time on one connection.
 #[derive(Debug)]
@@ -35,16 +38,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         Self { stream, read: BytesMut::new(), body: None, sends_chunks: false, keeps: false }
     }
 
-    /// Sends a request with the beginning of its body, or all of it. The head goes first, so that it is known whether
-    /// its end has left: without that nobody can carry the request out, as on a connection that was just closed.
+    /// Sends a request with the beginning of its body, or all of it. A request is unsent until the end of its head has
+    /// left: without that nobody can carry it out, as on a connection that was just closed.
     ///
     /// # Errors
     /// When the other end does not take it.
     pub async fn send(&mut self, head: &RequestHead, body: &[u8]) -> Result<(), Failure> {
         self.sends_chunks = head.field(&http::header::TRANSFER_ENCODING).is_some();
-        self.stream.write_all(&head.bytes()).await.map_err(|_| Failure::Unsent)?;
-        self.stream.flush().await.map_err(|_| Failure::Unsent)?;
-        if body.is_empty() { Ok(()) } else { self.send_piece(body).await }
+        let mut bytes = head.bytes(body.len().min(TOGETHER_MAX));
+        let head_bytes = bytes.len();
+        let together = !self.sends_chunks && head_bytes + body.len() <= TOGETHER_MAX;
+        let (with_it, apart) = body.split_at(if together { body.len() } else { 0 });
+        bytes.extend_from_slice(with_it);
+        self.write(&bytes)
+            .await
+            .map_err(|left| if left < head_bytes { Failure::Unsent } else { Failure::Broken })?;
+        // What a layer below kept back is a part of the head, or unknown.
+        let kept_back = if with_it.is_empty() { Failure::Unsent } else { Failure::Broken };
+        self.stream.flush().await.map_err(|_| kept_back)?;
+        if apart.is_empty() { Ok(()) } else { self.send_piece(apart).await }
+    }
+
+    /// Writes all of it; the error is how many bytes had left before.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let mut left = 0;
+        while left < bytes.len() {
+            match self.stream.write(&bytes[left..]).await {
+                Ok(more) if more > 0 => left += more,
+                _ => return Err(left),
+            }
+        }
+        Ok(())
     }
 
     /// Sends more of the body.

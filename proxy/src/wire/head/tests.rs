@@ -131,7 +131,7 @@ fn a_request_is_written_line_by_line() {
     };
     head.set(&header::CONTENT_LENGTH, HeaderValue::from_static("1"));
     head.set(&header::CONTENT_LENGTH, HeaderValue::from_static("2"));
-    let bytes = head.bytes();
+    let bytes = head.bytes(0);
     assert_eq!(bytes, b"PUT /a?b HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n");
     assert_eq!(bytes.capacity(), bytes.len(), "room was made once");
 }

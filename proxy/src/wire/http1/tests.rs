@@ -3,8 +3,10 @@
 use super::*;
 use http::{HeaderValue, Method, header};
 use std::io::{Error, ErrorKind};
-use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
-use tokio_test::io::{Builder, Mock};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf, duplex};
+use tokio_test::io::Builder;
 
 fn request(fields: &[(http::HeaderName, &'static str)]) -> RequestHead {
     let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
@@ -122,15 +124,53 @@ async fn a_body_larger_than_any_buffer_passes_whole() {
 }
 
 #[tokio::test]
-async fn a_request_whose_head_could_not_leave_was_not_sent_and_one_whose_head_did_may_have_been() {
-    let sent_over = async |connection: Mock| {
-        Http1::new(connection).send(&request(&[(header::CONTENT_LENGTH, "2")]), b"{}").await
-    };
+async fn a_request_is_unsent_until_the_end_of_its_head_has_left() {
+    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+    let head = REQUEST.len() - 2;
     for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
-        let closed = Builder::new().write_error(Error::from(kind)).build();
-        assert_eq!(sent_over(closed).await, Err(Failure::Unsent), "{kind}");
-        let head = b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n";
-        let later = Builder::new().write(head).write_error(Error::from(kind)).build();
-        assert_eq!(sent_over(later).await, Err(Failure::Broken), "{kind}");
+        for left in 0..REQUEST.len() {
+            let connection = match left {
+                0 => Builder::new().write_error(Error::from(kind)).build(),
+                _ => Builder::new().write(&REQUEST[..left]).write_error(Error::from(kind)).build(),
+            };
+            let sent = Http1::new(connection).send(&request(&[(header::CONTENT_LENGTH, "2")]), b"{}").await;
+            let expected = if left < head { Failure::Unsent } else { Failure::Broken };
+            assert_eq!(sent, Err(expected), "{kind} after {left} bytes");
+        }
+    }
+}
+
+/// Notes how much it is given at once.
+struct Pieces(Vec<usize>);
+
+impl AsyncRead for Pieces {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Pieces {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+        self.0.push(bytes.len());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_one_record_of_tls_goes_out_in_one_piece() {
+    let head = "POST / HTTP/1.1\r\n\r\n".len();
+    let (fits, apart) = (TOGETHER_MAX - head, TOGETHER_MAX - head + 1);
+    for (body, pieces) in [(0, vec![head]), (fits, vec![TOGETHER_MAX]), (apart, vec![head, apart])] {
+        let mut http1 = Http1::new(Pieces(Vec::new()));
+        http1.send(&request(&[]), &vec![b'x'; body]).await.expect("sent");
+        assert_eq!(http1.stream.0, pieces, "{body}");
     }
 }
