@@ -71,11 +71,15 @@ impl Life {
         beat
     }
 
-    /// Every thread that is to accept has run within the last two seconds.
+    /// Every thread that is to accept has run within the last two seconds, and every listener that was started takes
+    /// connections still, unless the process closes them itself.
     #[must_use]
     pub fn is_serving(&self, now: Timestamp) -> bool {
         let beats = self.beats.lock();
-        !beats.is_empty() && beats.iter().all(|beat| beat.is_recent(now))
+        let runs = !beats.is_empty() && beats.iter().all(|beat| beat.is_recent(now));
+        let takes =
+            || beats.iter().all(|beat| !beat.is_deaf()) && self.sockets.lock().iter().all(Kept::listens);
+        runs && (*self.closes.borrow() || takes())
     }
 
     /// Counts a thread that accepts, until it is dropped.
@@ -142,18 +146,38 @@ struct Kept {
     of_clients: bool,
 }
 
-/// When a thread last showed that it runs: microseconds on the core's scale, and zero before the first time.
+impl Kept {
+    /// The system lets clients connect to it.
+    fn listens(&self) -> bool {
+        rustix::net::sockopt::socket_acceptconn(&self.socket).unwrap_or(false)
+    }
+}
+
+/// The life of a thread that is to accept.
 #[derive(Debug, Default)]
-pub struct Beat(AtomicU64);
+pub struct Beat {
+    /// When it last showed that it runs: microseconds on the core's scale, and zero before the first time.
+    last: AtomicU64,
+    deaf: AtomicBool,
+}
 
 impl Beat {
     /// The thread runs.
     pub fn strike(&self, now: Timestamp) {
-        self.0.store(now.as_micros().max(1), Ordering::Relaxed);
+        self.last.store(now.as_micros().max(1), Ordering::Relaxed);
+    }
+
+    /// The thread accepts no more, although it may run on for those it has accepted.
+    pub fn accepts_no_more(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
     }
 
     fn is_recent(&self, now: Timestamp) -> bool {
-        let last = self.0.load(Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed);
         last > 0 && now.since(Timestamp::from_micros(last)) <= SILENCE_MAX
     }
 }
@@ -210,5 +234,36 @@ mod tests {
         assert!(!life.is_serving(at(2001)), "one has been silent for two seconds");
         one.strike(at(2001));
         assert!(life.is_serving(at(2001)));
+    }
+
+    /// A process with one thread, which has shown that it runs.
+    fn alive() -> (Life, Arc<Beat>) {
+        let life = Life::default();
+        let beat = life.thread();
+        beat.strike(at(0));
+        (life, beat)
+    }
+
+    #[test]
+    fn a_thread_that_runs_and_accepts_no_more_does_not_serve_unless_the_process_closes() {
+        let (life, beat) = alive();
+        assert!(life.is_serving(at(1)));
+        beat.accepts_no_more();
+        assert!(!life.is_serving(at(1)), "it runs for nobody");
+        life.close();
+        assert!(life.is_serving(at(1)), "it is told to");
+    }
+
+    #[test]
+    fn a_listener_that_lets_nobody_connect_does_not_serve_unless_the_process_closes() {
+        let (life, _beat) = alive();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, thread) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+        life.keep(address, socket);
+        assert!(life.is_serving(at(1)));
+        rustix::net::shutdown(&thread, rustix::net::Shutdown::Read).unwrap();
+        assert!(!life.is_serving(at(1)));
+        life.close();
+        assert!(life.is_serving(at(1)));
     }
 }

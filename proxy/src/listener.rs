@@ -126,6 +126,7 @@ impl<A: ServerApp + Send + Sync + 'static> Runs for Worker<A> {
             () = keep_beat(&self.beat) => {}
         }
         drop(accepts);
+        self.beat.accepts_no_more();
         // Connections live on after the listener.
         keep_beat(&self.beat).await;
     }

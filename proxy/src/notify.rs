@@ -33,7 +33,7 @@ pub fn replaced_by(process: u32) {
 }
 
 /// Feeds the watchdog, if systemd keeps one, for as long as the process really serves: as every thread that is to
-/// accept runs. Ends only with the process.
+/// accept runs, and every listener takes connections. Ends only with the process.
 pub async fn keep_watchdog(life: &Life) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     // Twice within the limit, as sd_watchdog_enabled(3) advises.
@@ -45,7 +45,7 @@ pub async fn keep_watchdog(life: &Life) {
         if serves {
             tell(&[NotifyState::Watchdog]);
         } else if served {
-            tracing::error!("a thread that accepts does not run: the watchdog goes hungry");
+            tracing::error!("not every listener accepts, or not every thread runs: the watchdog goes hungry");
         }
         served = serves;
     }
