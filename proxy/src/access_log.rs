@@ -6,6 +6,8 @@ use crate::head;
 use crate::record::{UpstreamName, Visit, upstream_name};
 use crate::snapshot::{LivePool, Snapshot};
 use aorta_core::receipt::{Felt, Receipt};
+use aorta_core::retry::Denial;
+use aorta_core::verdict::Refusal;
 use serde::Serialize;
 use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -138,6 +140,9 @@ struct Line<'a> {
     attempts: Vec<AttemptLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denied: Option<&'static str>,
+    /// Why Aorta itself answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -185,7 +190,8 @@ pub fn write(
         ms: visit.elapsed().as_secs_f64() * 1000.0,
         bytes: visit.sent,
         attempts: attempts.collect(),
-        denied: receipt.denial.map(aorta_core::retry::Denial::name),
+        denied: receipt.denial.map(Denial::name),
+        refused: receipt.refusal().map(Refusal::name),
     };
     let mut text = Vec::with_capacity(LINE_BYTES);
     if serde_json::to_writer(&mut text, &line).is_ok() {

@@ -6,6 +6,7 @@
 
 use crate::config::Limits;
 use crate::downstream::{Downstream, Http1};
+use crate::explain::Booked;
 use crate::head;
 use crate::life::Counted;
 use crate::record::{self, Visit};
@@ -240,7 +241,9 @@ impl Door {
         let mut visit = Visit::new(id, http::Method::GET, String::new());
         send(client, refusal, false, Closing::AtOnce, &mut visit).await;
         let snapshot = self.proxy.snapshot.load_full();
-        record::book(&self.proxy, &snapshot, &visit, &Receipt::refused(refusal));
+        let receipt = Receipt::refused(refusal);
+        record::book(&self.proxy, &snapshot, &visit, &receipt);
+        self.proxy.recent.push(Booked::new(visit, receipt, None));
     }
 }
 

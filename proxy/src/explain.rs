@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Requests that are remembered: half a megabyte, and minutes at a hospital's volume.
+/// Requests that are remembered: a megabyte, and minutes at a hospital's volume.
 const REQUESTS: usize = 512;
 /// Events of a pool that are remembered.
 const EVENTS: usize = 64;

@@ -10,6 +10,7 @@ use crate::quota::Standing;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, LiveUpstream, Snapshot};
 use crate::trace::Trace;
+use aorta_core::admission::Shed;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use aorta_core::pool::PoolEvent;
 use aorta_core::receipt::Receipt;
@@ -48,6 +49,8 @@ pub struct Visit {
     pub record: Option<String>,
     /// How its client stands, where the route has a quota.
     pub standing: Option<Standing>,
+    /// Why it found no place in its pool, where it did not.
+    pub shed: Option<Shed>,
     /// The status the client got; 0 when it got none.
     pub status: u16,
     /// Body bytes sent to the client.
@@ -77,6 +80,7 @@ impl Visit {
             auditing: Auditing::No,
             record: None,
             standing: None,
+            shed: None,
             status: 0,
             sent: 0,
             upstream: UpstreamKey::default(),

@@ -186,12 +186,14 @@ impl Proxy {
         session: &mut Downstream,
         pool: &'p LivePool,
         (errand, request_is_read): (Errand, bool),
+        visit: &mut Visit,
     ) -> Result<Place<'p>, Early> {
         let priority = translate::priority(&pool.config.spec, errand, session.head());
         let waiting = std::pin::pin!(pool.state.places.take(priority));
         let place = engine::unless_gone(session, request_is_read, waiting).await;
         place.ok_or(Early::ClientGone)?.map_err(|shed| {
             pool.series.shed(priority, shed);
+            visit.shed = Some(shed);
             if request_is_read {
                 Early::Refused(Refusal::Overloaded)
             } else {
@@ -244,7 +246,7 @@ impl Proxy {
         if pool.config.spec.fhir && errand == Errand::Batch && body.whole {
             terms.safety = translate::batch_safety(&pool.config.spec, &body.held);
         }
-        let _place = self.admit(session, pool, (errand, body.whole)).await?;
+        let _place = self.admit(session, pool, (errand, body.whole), visit).await?;
         let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
         let client = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
         let call =

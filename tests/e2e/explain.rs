@@ -100,25 +100,94 @@ async fn send(world: &World, method: &str, id: &str) -> Reply {
     world.client().send(request.body(Bytes::from_static(b"{}")).unwrap()).await.unwrap()
 }
 
+/// Whom an attempt, or a choice of nobody, passed over, and why.
+fn passed_over(list: &Value) -> Vec<(&str, &str)> {
+    let word = |entry: &'_ Value, key: &str| entry[key].as_str().expect("a word").to_owned().leak() as &str;
+    let list = list.as_array().expect("a list");
+    list.iter().map(|entry| (word(entry, "upstream"), word(entry, "because"))).collect()
+}
+
 #[tokio::test]
 async fn a_request_is_explained_by_its_id() {
     let world = world().await;
-    world.virginia.obey(Order::before(Behaviour::ResetBefore));
+    send(&world, "GET", "ward-6").await;
+    let well = request(&world, "ward-6").await;
+    assert_eq!((&well["felt"], &well["refused"]), (&"ok".into(), &Value::Null), "{well:#}");
+    assert_eq!(well["attempts"][0]["upstream"], "virginia");
+    assert_eq!(passed_over(&well["attempts"][0]["passed_over"]), [("ohio", "turn")]);
+    world.ohio.obey(Order::before(Behaviour::ResetBefore));
     send(&world, "GET", "ward-7").await;
     let read = request(&world, "ward-7").await;
-    assert_eq!(
-        (&read["felt"], &read["attempts"][1]["upstream"]),
-        (&"rescued".into(), &"ohio".into()),
-        "{read:#}"
-    );
-    assert_eq!(read["attempts"][0]["class"], "transport_ambiguous");
-    assert_eq!(read["attempts"][1]["paid_by_budget"], true);
-    world.ohio.obey(Order::before(Behaviour::ResetBefore));
+    let [first, second] = [0, 1].map(|index| &read["attempts"][index]);
+    assert_eq!((&read["felt"], &second["upstream"]), (&"rescued".into(), &"virginia".into()), "{read:#}");
+    assert_eq!(first["class"], "transport_ambiguous");
+    assert_eq!(second["paid_by_budget"], true);
+    assert_eq!(passed_over(&first["passed_over"]), [("virginia", "turn")]);
+    assert_eq!(passed_over(&second["passed_over"]), [("ohio", "already_tried")]);
+    assert_eq!(metrics::get(world.proxy.admin(), "/api/explain/requests/ward-9"), None);
+}
+
+#[tokio::test]
+async fn a_write_that_is_not_repeated_is_explained() {
+    let world = world().await;
+    world.virginia.obey(Order::before(Behaviour::ResetBefore));
     send(&world, "POST", "ward-8").await;
     let write = request(&world, "ward-8").await;
     assert_eq!((&write["felt"], &write["denied"]), (&"failed".into(), &"not_idempotent".into()), "{write:#}");
-    assert_eq!(write["not_asked"].as_array().map(Vec::len), Some(1), "{write:#}");
-    assert_eq!(metrics::get(world.proxy.admin(), "/api/explain/requests/ward-9"), None);
+    assert_eq!(write["refused"], "bad_answer", "{write:#}");
+    let left = &write["not_asked"][0];
+    assert_eq!((&left["upstream"], &left["state"]), (&"ohio".into(), &"healthy".into()), "{write:#}");
+}
+
+#[tokio::test]
+async fn whom_a_request_was_kept_from_is_explained_though_it_went_well() {
+    let world = world().await;
+    eject(&world, Behaviour::ResetBefore).await;
+    send(&world, "GET", "ward-7").await;
+    let well = request(&world, "ward-7").await;
+    assert_eq!(well["felt"], "ok", "{well:#}");
+    assert_eq!(passed_over(&well["attempts"][0]["passed_over"]), [("virginia", "ejected")], "{well:#}");
+}
+
+#[tokio::test]
+async fn a_refusal_stands_with_its_reason_in_the_explanation_and_in_the_access_line() {
+    let world = World::with(Speech::Http1, |setup, _| {
+        setup.pool("concurrency", "{max: 1, queue: 0}").pool("active_health", "")
+    })
+    .await;
+    let check = async |request: Request<Bytes>, reason: &str| {
+        let id = request.headers()["x-request-id"].to_str().unwrap().to_owned();
+        world.client().send(request).await.unwrap();
+        let said = self::request(&world, &id).await;
+        assert_eq!(said["refused"], reason, "{said:#}");
+        assert!(said["says"].as_str().unwrap().contains(reason), "{said:#}");
+        let line = || world.proxy.program.out_values().into_iter().find(|line| line["request_id"] == id);
+        assert_eq!(eventually::found("an access line", line).await["refused"], reason);
+        said
+    };
+    let asks = |method: &str, path: &str, id: &str| {
+        Request::builder().method(method).uri(path).header("x-request-id", id).body(Bytes::new()).unwrap()
+    };
+    check(asks("GET", "/a/../../b", "ward-1"), "bad_path").await;
+    check(asks("TRACE", "/Patient/1", "ward-2"), "method_not_allowed").await;
+    for region in [&world.virginia, &world.ohio] {
+        region.obey(Order::before(Behaviour::Hang));
+    }
+    let mut busy = world.client();
+    let running = tokio::spawn(async move { busy.get("/Patient/1").await });
+    eventually::equal("one request has the place", 1, || world.seen()).await;
+    let shed = check(asks("GET", "/Patient/1", "ward-3"), "overloaded").await;
+    assert_eq!(shed["shed"], "queue_full", "{shed:#}");
+    running.abort();
+    let in_flight = || world.proxy.metrics().count("aorta_pool_requests_in_flight", &[]);
+    eventually::equal("the place is free", 0, in_flight).await;
+    for upstream in ["virginia", "ohio"] {
+        let ordered = ["records", upstream, "--reason", "a test", "--force"];
+        assert!(world.proxy.command("drain", &ordered).status.success());
+    }
+    let nobody = check(asks("GET", "/Patient/1", "ward-4"), "no_upstream").await;
+    let list = passed_over(&nobody["nobody_was_chosen"]);
+    assert_eq!(list, [("virginia", "drained"), ("ohio", "drained")], "{nobody:#}");
 }
 
 #[tokio::test]

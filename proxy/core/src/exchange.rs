@@ -28,7 +28,7 @@ pub use straggler::{Came, Late, Straggler};
 use crate::classify::{self, AnswerFacts, Class, Repeat};
 use crate::drill::Met;
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Outcome, Pool, Rule};
+use crate::pool::{Choice, Outcome, Passed, Pool, Rule};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
 use crate::retry::{self, Denial, RetryFacts};
 use crate::time::Timestamp;
@@ -77,6 +77,8 @@ pub struct Exchange {
     signing: Signing,
     denial: Option<Denial>,
     straggler: Option<Straggler>,
+    /// Why nobody was chosen, when that was so.
+    passed: Passed,
 }
 
 impl Exchange {
@@ -98,6 +100,7 @@ impl Exchange {
             signing: Signing::Accepted,
             denial: None,
             straggler: None,
+            passed: Passed::default(),
         }
     }
 
@@ -117,20 +120,25 @@ impl Exchange {
             return Err(self.refuse(if untried { Refusal::DeadlinePassed } else { Refusal::TimedOut }));
         }
         self.draw(pool, now, rng);
+        let wish = self.wish(pool);
         let choice = match self.phase {
-            Phase::Choosing => pool.choose(self.wish(pool), now, rng),
+            Phase::Choosing => pool.choose(wish, now, rng),
             _ => None,
         };
+        let passed = pool.passed(&wish, choice.as_ref(), now);
         let nobody = match self.terms.page {
             _ if pool.lacks_room() => Refusal::Overloaded,
             Some(_) => Refusal::PageGone,
             None => Refusal::NoUpstream,
         };
-        let Some(mut choice) = choice else { return Err(self.refuse(nobody)) };
+        let Some(mut choice) = choice else {
+            self.passed = passed;
+            return Err(self.refuse(nobody));
+        };
         self.meet(pool, &mut choice, now);
         let paid = std::mem::take(&mut self.next_is_paid);
         self.signing.goes_out();
-        let out = self.goes_out(choice, paid, false, now);
+        let out = self.goes_out((choice, passed), paid, false, now);
         self.phase = Phase::Attempting(out);
         let hedge_at = self.hedge_at(pool, out, now);
         Ok(self.plan(pool, out, hedge_at, now))
@@ -257,7 +265,7 @@ impl Exchange {
             Phase::Ended(end) => end,
             _ => End::Abandoned,
         };
-        let receipt = Receipt { end, attempts: self.attempts, denial: self.denial };
+        let receipt = Receipt { end, attempts: self.attempts, denial: self.denial, passed: self.passed };
         drilled::book((self.met, self.opened), &receipt, pool, now, rng);
         receipt
     }

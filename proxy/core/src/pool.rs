@@ -10,12 +10,14 @@ mod memory;
 mod orders;
 mod pace;
 mod page;
+mod passed;
 mod reconfigure;
 mod rules;
 mod settle;
 
 pub use checks::CheckOut;
 pub use choose::{Choice, Tier, Wish};
+pub use passed::{PASSED_MAX, Passed, Skip};
 pub use rules::Rule;
 pub use settle::Outcome;
 

@@ -1,7 +1,7 @@
 //! What is booked when an exchange closes: facts, from which metrics, the access line and explanations follow.
 
 use crate::classify::Class;
-use crate::pool::Tier;
+use crate::pool::{Passed, Tier};
 use crate::retry::{ATTEMPTS_CEILING, Denial};
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
@@ -28,6 +28,8 @@ pub struct AttemptRecord {
     pub hedge: bool,
     /// It met a fault that a drill made.
     pub drilled: bool,
+    /// Whom it did not go to, and why.
+    pub passed: Passed,
 }
 
 impl AttemptRecord {
@@ -136,6 +138,8 @@ pub struct Receipt {
     pub attempts: Attempts,
     /// Why the last failed attempt was not followed by another, when that was so.
     pub denial: Option<Denial>,
+    /// Why nobody was chosen at the last choice, when that was so.
+    pub passed: Passed,
 }
 
 /// An exchange in one word: what the client felt.
@@ -174,7 +178,21 @@ impl Receipt {
     /// The receipt of a request that never reached a pool.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
-        Self { end: End::Refused(refusal), attempts: Attempts::default(), denial: None }
+        Self {
+            end: End::Refused(refusal),
+            attempts: Attempts::default(),
+            denial: None,
+            passed: Passed::default(),
+        }
+    }
+
+    /// Why Aorta answered itself, where it did.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self.end {
+            End::Refused(refusal) => Some(refusal),
+            End::Delivered | End::BrokeOff | End::Abandoned => None,
+        }
     }
 
     /// What the client felt.

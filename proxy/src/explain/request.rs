@@ -5,11 +5,13 @@ use crate::clock;
 use crate::head;
 use crate::record::Visit;
 use crate::snapshot::{LivePool, PoolState};
-use aorta_core::pool::Pool;
+use aorta_core::admission::Shed;
+use aorta_core::pool::{Passed, Pool, Skip};
 use aorta_core::receipt::{AttemptRecord, Felt, Receipt};
 use aorta_core::retry::Denial;
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamKey;
+use aorta_core::verdict::Refusal;
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
 
@@ -55,8 +57,10 @@ fn show(booked: &Booked, now: Timestamp) -> Value {
         let gone = || format!("upstream {}, which is not configured any more", upstream.number());
         known.map_or_else(gone, |known| known.config.name.clone())
     };
-    let attempts: Vec<_> =
-        receipt.attempts.iter().map(|made| attempt(made, name(made.upstream), visit)).collect();
+    let passed_over = |passed: &Passed| -> Vec<Value> {
+        passed.iter().map(|(upstream, skip)| passed_over(name(upstream), skip)).collect()
+    };
+    let attempt = |made: &AttemptRecord| attempt(made, name(made.upstream), visit, passed_over(&made.passed));
     let not_asked = |(upstream, state): &(UpstreamKey, &'static str)| {
         let asked = receipt.attempts.upstreams().contains(upstream);
         (!asked).then(|| json!({"upstream": name(*upstream), "state": state}))
@@ -70,14 +74,22 @@ fn show(booked: &Booked, now: Timestamp) -> Value {
         "pool": pool.as_ref().map(|pool| &pool.name),
         "status": visit.status,
         "felt": receipt.felt().name(),
-        "attempts": attempts,
+        "attempts": receipt.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "nobody_was_chosen": passed_over(&receipt.passed),
         "not_asked": booked.states.iter().filter_map(not_asked).collect::<Vec<_>>(),
         "denied": receipt.denial.map(Denial::name),
+        "refused": receipt.refusal().map(Refusal::name),
+        "shed": visit.shed.map(Shed::name),
         "says": says(receipt),
     })
 }
 
-fn attempt(made: &AttemptRecord, upstream: String, visit: &Visit) -> Value {
+/// An upstream that was not chosen.
+fn passed_over(upstream: String, skip: Skip) -> Value {
+    json!({"upstream": upstream, "because": skip.name(), "says": why_not(skip)})
+}
+
+fn attempt(made: &AttemptRecord, upstream: String, visit: &Visit, passed_over: Vec<Value>) -> Value {
     json!({
         "upstream": upstream,
         "asked_as": made.tier.name(),
@@ -85,19 +97,22 @@ fn attempt(made: &AttemptRecord, upstream: String, visit: &Visit) -> Value {
         "after_seconds": seconds(made.started.since(visit.started)),
         "seconds": seconds(made.took()),
         "paid_by_budget": made.paid,
+        "hedge": made.hedge,
+        "passed_over": passed_over,
     })
 }
 
 fn says(receipt: &Receipt) -> String {
     let made = receipt.attempts.len();
+    let refusal = receipt.refusal().map(|refusal| format!(" ({})", refusal.name())).unwrap_or_default();
     let how = match receipt.felt() {
         Felt::Ok => "was served by its first attempt".to_owned(),
         Felt::Rescued => format!("was rescued by attempt {made}"),
-        Felt::Failed if made == 0 => "was refused before any attempt".to_owned(),
+        Felt::Failed | Felt::Rejected if made == 0 => format!("was refused before any attempt{refusal}"),
         Felt::Failed => {
-            format!("was not served after {made} {}", if made == 1 { "attempt" } else { "attempts" })
+            format!("was not served after {made} {}{refusal}", if made == 1 { "attempt" } else { "attempts" })
         }
-        Felt::Rejected => "was refused for a mistake of its client".to_owned(),
+        Felt::Rejected => format!("was refused{refusal}"),
         Felt::Abandoned => "was left by its client".to_owned(),
     };
     match receipt.denial {
@@ -115,5 +130,27 @@ const fn why(denial: Denial) -> &'static str {
         Denial::Attempts => "its attempts, or its one move, were used up",
         Denial::ResponseStarted => "part of an answer was with the client already",
         Denial::NoOtherUpstream => "nobody else could be asked",
+    }
+}
+
+const fn why_not(skip: Skip) -> &'static str {
+    match skip {
+        Skip::Drained => "an operator has drained it",
+        Skip::OtherPage => "the page belongs to a search that it does not know",
+        Skip::OtherDomain => "the write may have been carried out in another record store",
+        Skip::NoRoom => "it carried all that concurrency_max allows",
+        Skip::Tried => "this request had asked it already",
+        Skip::SignedAnew => "another one was asked once more, signed anew",
+        Skip::Ejected => "it was out",
+        Skip::BeingProbed => "it was out, and another request was its probe",
+        Skip::UnfitToProbe => "it was out, and this request was not fit to be its probe",
+        Skip::Throttled => "it had said that too much is asked of it",
+        Skip::BeingVerified => "a denial of its gateway was being verified",
+        Skip::Drilled => "a drill kept the request away from it",
+        Skip::ProbeFirst => "one that was out was to be probed",
+        Skip::WriteAffinity => "its client had just written elsewhere",
+        Skip::Priority => "one of a lower priority number could serve",
+        Skip::Share => "it took less than its whole share: it was warming up, throttled or slow",
+        Skip::Turn => "the balance policy chose another",
     }
 }

@@ -25,11 +25,13 @@ impl Exchange {
         if !paid {
             return None;
         }
-        let choice = pool.choose_beside(self.wish(pool), now, rng)?;
+        let wish = self.wish(pool);
+        let choice = pool.choose_beside(wish, now, rng)?;
+        let passed = pool.passed(&wish, Some(&choice), now);
         if !free {
             pool.hedge_budget().withdraw(now);
         }
-        let second = self.goes_out(choice, false, true, now);
+        let second = self.goes_out((choice, passed), false, true, now);
         self.phase = Phase::Racing(first, second);
         Some(self.plan(pool, second, None, now))
     }

@@ -4,7 +4,7 @@ use super::{Exchange, Out};
 use crate::classify::Class;
 use crate::drill::Fault;
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Pool, Wish};
+use crate::pool::{Choice, Passed, Pool, Wish};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
@@ -69,7 +69,13 @@ impl Exchange {
         }
     }
 
-    pub(super) fn goes_out(&mut self, choice: Choice, paid: bool, hedge: bool, now: Timestamp) -> Out {
+    pub(super) fn goes_out(
+        &mut self,
+        (choice, passed): (Choice, Passed),
+        paid: bool,
+        hedge: bool,
+        now: Timestamp,
+    ) -> Out {
         self.attempts.push(AttemptRecord {
             upstream: choice.upstream,
             tier: choice.tier,
@@ -79,6 +85,7 @@ impl Exchange {
             paid,
             hedge,
             drilled: self.fault(self.attempts.len() + 1).is_some(),
+            passed,
         });
         Out { number: self.attempts.len(), choice }
     }

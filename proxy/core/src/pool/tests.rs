@@ -5,6 +5,7 @@ mod memory;
 mod orders;
 mod pace;
 mod page;
+mod passed;
 mod priority;
 mod probing;
 mod reconfigure;
