@@ -2,9 +2,11 @@
 //! configuration, never of a request.
 
 use crate::world::World;
+use harness::authority::Authority;
 use harness::client::Client;
 use harness::metrics::Scrape;
 use harness::prometheus::{promtool, said};
+use harness::setup::Setup;
 use harness::upstream::Speech;
 use harness::upstream::answer::lambda_error;
 use harness::upstream::script::{Behaviour, Order};
@@ -12,7 +14,20 @@ use http::{Method, Request};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Each family, with labels that one of its series bears before the first request.
+/// Where the proxy declares its families.
+const DECLARED: &str = include_str!("../../proxy/src/metrics/families.rs");
+
+/// The series that tells whether a family stands: of a histogram it is the count.
+fn declared() -> Vec<String> {
+    let declaration = |line: &str| {
+        let (kind, rest) = line.trim().split_once(": ")?.1.split_once(" = \"")?;
+        let name = rest.split_once('"')?.0;
+        Some(if kind == "HistogramVec" { format!("{name}_count") } else { name.to_owned() })
+    };
+    DECLARED.lines().filter_map(declaration).collect()
+}
+
+/// Families, with labels that one of their series bears before the first request.
 const FAMILIES: [(&str, &[(&str, &str)]); 40] = [
     ("aorta_requests_total", &[("route", "ehr"), ("code_class", "2xx"), ("outcome", "ok")]),
     ("aorta_request_duration_seconds_count", &[("route", "ehr")]),
@@ -67,6 +82,27 @@ const FAMILIES: [(&str, &[(&str, &str)]); 40] = [
 
 #[tokio::test]
 async fn every_family_stands_before_the_first_request() {
+    // With all that has a family of its own.
+    let setup = |setup: Setup, authority: &Authority| {
+        let files = authority.files("aorta.test");
+        let secret = files.private_key.display();
+        let store = format!("{{address: \"127.0.0.1:1\", secret: {{file: {secret}}}}}");
+        let audit = format!("{{file: {}}}", files.certificate.with_file_name("audit.jsonl").display());
+        let limited = "  - {name: ehr, pool: records, rate_limit: {requests: 100, per: 1s}}";
+        let setup = setup.tls(&files).top("quota_store", &store).top("audit", &audit).routes(limited);
+        setup.pool("hedge", "{enabled: true}")
+    };
+    let world = World::with(Speech::Http1, setup).await;
+    let metrics = world.proxy.metrics();
+    let declared = declared();
+    assert!(declared.len() > 50, "the declarations are not found: {declared:?}");
+    for name in declared {
+        assert!(metrics.has(&name, &[]), "{name} is missing in\n{}", metrics.text);
+    }
+}
+
+#[tokio::test]
+async fn labels_that_nothing_has_borne_yet_stand_before_the_first_request() {
     let world = World::new().await;
     let metrics = world.proxy.metrics();
     for (name, labels) in FAMILIES {
@@ -77,6 +113,19 @@ async fn every_family_stands_before_the_first_request() {
     {
         assert_eq!(metrics.count(name, &[]), pool, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_operators_ejection_in_a_dry_run_makes_no_series() {
+    let dry = "{ejection: 500ms, ejection_max: 2s, dry_run: true}";
+    let world = World::with(Speech::Plain, |setup, _| setup.pool("passive_health", dry)).await;
+    let before = names(&world.proxy.metrics());
+    let ordered = ["records", "virginia", "--reason", "a test", "--for", "1m"];
+    assert!(world.proxy.command("eject", &ordered).status.success());
+    let metrics = world.proxy.metrics();
+    let labels = [("upstream", "virginia"), ("reason", "operator"), ("enforced", "true")];
+    assert_eq!(metrics.count("aorta_upstream_ejections_total", &labels), 1, "{}", metrics.text);
+    assert_eq!(names(&metrics), before);
 }
 
 #[tokio::test]

@@ -63,6 +63,12 @@ impl Default for PassiveHealth {
 }
 
 impl PassiveHealth {
+    /// An ejection for this reason takes the upstream out: in a dry run only an operator's does.
+    #[must_use]
+    pub fn enforces(&self, reason: EjectReason) -> bool {
+        !self.dry_run || reason == EjectReason::Operator
+    }
+
     /// The length of the ejection that follows `earlier` ejections, before jitter.
     #[must_use]
     pub fn ejection_after(&self, earlier: u32) -> Duration {

@@ -188,8 +188,8 @@ impl PoolSeries {
 impl UpstreamSeries {
     pub(super) fn new(families: &Families, pool: &PoolConfig, upstream: &str) -> Self {
         let name = pool.spec.name.as_str();
-        let enforced = bool_name(!pool.spec.passive_health.dry_run);
         for reason in EjectReason::ALL {
+            let enforced = bool_name(pool.spec.passive_health.enforces(reason));
             families.ejections.with_label_values(&[name, upstream, reason.name(), enforced]);
         }
         for guard in Guard::ALL {

@@ -236,7 +236,7 @@ impl Pool {
         let held = &mut self.upstreams[place];
         let upstream = held.key;
         held.chronicle.decide();
-        if self.spec.passive_health.dry_run {
+        if !self.spec.passive_health.enforces(reason) {
             held.outlier.clear();
             self.events.push(PoolEvent::Ejected { upstream, reason, until: now, enforced: false });
             return;
