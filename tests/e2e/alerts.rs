@@ -87,6 +87,27 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     }
 }
 
+#[test]
+fn every_alert_of_a_pool_or_an_upstream_links_to_its_explanation() {
+    let is_of = |rule: &Rule, label: &str| {
+        let said = format!("{}{}", rule.annotation("summary"), rule.annotation("description"));
+        said.contains(&format!("$labels.{label}"))
+    };
+    let (pool, upstream) = ("/api/explain/pools/{{ $labels.pool }}", "/upstreams/{{ $labels.upstream }}");
+    let mut linked = 0;
+    for (name, rule) in alerts() {
+        let path = match () {
+            () if is_of(&rule, "upstream") => format!("{pool}{upstream}"),
+            () if is_of(&rule, "pool") => pool.to_owned(),
+            () => continue,
+        };
+        let link = rule.annotation("explain");
+        assert!(link.starts_with("http://{{ ") && link.ends_with(&path), "{name}: {link}");
+        linked += 1;
+    }
+    assert!(linked > 10, "{linked}");
+}
+
 #[tokio::test]
 async fn rules_ask_for_what_the_proxy_exports() {
     // With TLS, because only a certificate has an end; with a store, because only what is there can be gone.
