@@ -178,7 +178,8 @@ impl Drills {
         running.into_iter().rev().chain(over).collect()
     }
 
-    fn running_in(&self, pool: &LivePool) -> Option<Running> {
+    /// The one that is under way in a pool.
+    pub(crate) fn running_in(&self, pool: &LivePool) -> Option<Running> {
         self.running().iter().find(|running| running.order.pool == pool.name()).cloned()
     }
 

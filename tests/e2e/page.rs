@@ -121,6 +121,27 @@ async fn who_is_out_stands_there_with_the_reason_and_who_ordered_it() {
 }
 
 #[tokio::test]
+async fn a_drill_that_is_under_way_stands_at_its_pool_until_it_is_over() {
+    let world = World::long_out().await;
+    assert!(!world.page().await.contains("Drill:"));
+    let admin = world.proxy.admin();
+    let mut client = Client::new(Target { host: admin.to_string(), ..Target::plain(admin) });
+    let order = format!(
+        r#"{{"pool": "records", "upstream": "ohio", "fault": "status:503", "share": "50%", "for": "1h", "reason": {}}}"#,
+        serde_json::Value::from(HOSTILE)
+    );
+    let begun = client.post("/api/drills", order).await;
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let page = world.page().await;
+    let (_, said) = page.split_once("<strong>Drill:</strong>").expect("the drill is shown");
+    assert!(said.starts_with(" ohio suffers status 503 in 50 % of its requests, for "), "{said}");
+    assert!(said.contains("more (ordered by loopback: &#60;script&#62;"), "{said}");
+    let id = begun.json()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(client.post(&format!("/api/drills/{id}/stop"), "").await.status, 200);
+    assert!(!world.page().await.contains("Drill:"));
+}
+
+#[tokio::test]
 async fn whatever_a_reason_or_a_file_says_is_text_and_nothing_may_run() {
     let world = World::long_out().await;
     world.ordered("drain", "ohio", HOSTILE, &[]);

@@ -1,6 +1,7 @@
 //! What the live page says: words and numbers, made for people.
 
 use crate::clock;
+use crate::drills::Running;
 use crate::explain;
 use crate::reload::Reloads;
 use crate::service::Proxy;
@@ -8,6 +9,7 @@ use crate::snapshot::LivePool;
 use aorta_core::check::Checked;
 use aorta_core::chronicle::Noted;
 use aorta_core::classify::Evidence;
+use aorta_core::drill::{DrillPlan, DrillRecord, Fault};
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::{Health, Upstream};
@@ -42,6 +44,8 @@ struct PoolView {
     name: String,
     healthy: usize,
     panic: bool,
+    /// The drill that is under way there.
+    drill: Option<DrillView>,
     balance: &'static str,
     budget: String,
     budget_max: u32,
@@ -49,6 +53,15 @@ struct PoolView {
     places: u32,
     queued: usize,
     upstreams: Vec<UpstreamView>,
+}
+
+struct DrillView {
+    upstream: String,
+    fault: String,
+    share: u32,
+    left: String,
+    by: String,
+    why: String,
 }
 
 struct UpstreamView {
@@ -79,7 +92,7 @@ struct EventView {
 impl Live {
     pub(super) fn of(proxy: &Proxy, reloads: &Reloads) -> Self {
         let (snapshot, now) = (proxy.snapshot.load(), clock::now());
-        let pools: Vec<_> = snapshot.pools.iter().map(|live| pool(live, now)).collect();
+        let pools: Vec<_> = snapshot.pools.iter().map(|live| pool(proxy, live, now)).collect();
         let mut events: Vec<_> = snapshot.pools.iter().flat_map(|live| events(live, now)).collect();
         events.sort_by_key(|event| std::cmp::Reverse(event.at));
         events.truncate(EVENTS);
@@ -101,7 +114,8 @@ impl Live {
     }
 }
 
-fn pool(live: &LivePool, now: Timestamp) -> PoolView {
+fn pool(proxy: &Proxy, live: &LivePool, now: Timestamp) -> PoolView {
+    let running = proxy.drills.running_in(live);
     let (admitted, queued) = live.state.places.counts();
     live.read(|pool| {
         let rates: Vec<_> = pool.upstreams().iter().map(|held| rate(held, now)).collect();
@@ -111,6 +125,7 @@ fn pool(live: &LivePool, now: Timestamp) -> PoolView {
             name: live.name().to_owned(),
             healthy: pool.healthy(),
             panic: pool.in_panic(),
+            drill: running.and_then(|running| Some(drill(&running, &pool.drill(now)?))),
             balance: pool.spec().balance.name(),
             budget: format!("{:.0}", pool.budget_balance()),
             budget_max: pool.spec().retry.budget.burst,
@@ -120,6 +135,22 @@ fn pool(live: &LivePool, now: Timestamp) -> PoolView {
             upstreams: upstreams.map(|(held, rate)| upstream(pool, held, (*rate, whole), now)).collect(),
         }
     })
+}
+
+fn drill(running: &Running, record: &DrillRecord) -> DrillView {
+    let DrillPlan { fault, share, length, .. } = record.plan;
+    DrillView {
+        upstream: running.order.upstream.clone(),
+        fault: match fault {
+            Fault::Eject | Fault::Refuse => fault.name().to_owned(),
+            Fault::Delay(delay) => format!("delay of {}", millis(delay)),
+            Fault::Status(status) => format!("status {}", status.get()),
+        },
+        share: percent(share.get()),
+        left: span(length.saturating_sub(record.ran)),
+        by: running.by.clone(),
+        why: running.order.reason.clone(),
+    }
 }
 
 /// Attempts each second, by those that are remembered; a drained one has its last behind it.
