@@ -14,11 +14,17 @@ use crate::bounds::Ratio;
 use crate::retry::budget::BudgetSpec;
 use std::time::Duration;
 
-/// How long an answer may take where nothing is known yet, and the least that a loser is let run on: a pause
+/// How late an answer must be where nothing is known yet, and the least that a loser is let run on: a pause
 /// of this length (a collection of garbage, a lost packet) happens to healthy upstreams too.
 const PATIENCE_MIN: Duration = Duration::from_millis(250);
-/// A loser is let run on for this many times what nearly all answers take.
+/// A loser is let run on for this many times what nearly all answers of the pool take.
 const PATIENCE_FACTOR: u32 = 3;
+/// And for this many times what its own upstream's usually take: one that is a few times slower than its siblings loses
+/// every race, and one in a hundred of its answers takes five times its median (`simulate::scenario::Sky`).
+const PATIENCE_FACTOR_OWN: u32 = 5;
+/// And for this where its own upstream has not answered often enough to know: a region of another continent, with a
+/// cold start.
+const PATIENCE_UNKNOWN: Duration = Duration::from_millis(500);
 /// Hedges that can be saved up: what a region that falls silent at a hundred requests a second needs until its
 /// losers have condemned it.
 const BURST: u32 = 20;
@@ -71,7 +77,9 @@ impl HedgePolicy {
     }
 }
 
-/// How long a loser is let run on, from its start.
-pub(crate) fn patience(tail: &Tail) -> Duration {
-    tail.p95().map_or(PATIENCE_MIN, |p95| PATIENCE_MIN.max(p95.saturating_mul(PATIENCE_FACTOR)))
+/// How long a loser is let run on, from its start, at an upstream whose answers usually take this long.
+pub(crate) fn patience(tail: &Tail, usual: Option<Duration>) -> Duration {
+    let pool = tail.p95().unwrap_or_default().saturating_mul(PATIENCE_FACTOR);
+    let own = usual.map_or(PATIENCE_UNKNOWN, |usual| usual.saturating_mul(PATIENCE_FACTOR_OWN));
+    PATIENCE_MIN.max(pool).max(own)
 }

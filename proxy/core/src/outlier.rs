@@ -159,6 +159,10 @@ impl EjectReason {
     }
 }
 
+/// A healthy upstream loses a race by so much in at most one of twenty, so fewer in a row mean nothing, however few
+/// failures in a row eject.
+const SLOW_IN_A_ROW_MIN: u32 = 5;
+
 /// Ten buckets: the window forgets in tenths instead of all at once.
 const BUCKETS: usize = 10;
 
@@ -217,7 +221,8 @@ impl Outlier {
     /// race now and then is healthy.
     pub fn slow(&mut self, policy: &PassiveHealth) -> Option<EjectReason> {
         self.any_failures_in_a_row += 1;
-        let too_many = self.any_failures_in_a_row >= policy.consecutive_app_failures.get();
+        let most = policy.consecutive_app_failures.get().max(SLOW_IN_A_ROW_MIN);
+        let too_many = self.any_failures_in_a_row >= most;
         too_many.then_some(EjectReason::ConsecutiveSlow)
     }
 
@@ -327,6 +332,10 @@ mod tests {
         }
         (0..4).for_each(|_| assert_eq!(record.slow(&POLICY()), None));
         assert_eq!(record.slow(&POLICY()), Some(EjectReason::ConsecutiveSlow));
+        let hasty = PassiveHealth { consecutive_app_failures: NonZeroU32::MIN.saturating_add(1), ..POLICY() };
+        let mut record = Outlier::default();
+        (0..4).for_each(|_| assert_eq!(record.slow(&hasty), None, "a lost race is no failure"));
+        assert_eq!(record.slow(&hasty), Some(EjectReason::ConsecutiveSlow));
     }
 
     #[test]

@@ -336,9 +336,10 @@ impl Pool {
         (probe || self.spec.hedge.enabled).then(|| self.spec.hedge.delay(&self.tail))
     }
 
-    /// How long an attempt that lost a race is let run on, from its start.
-    pub(crate) fn patience(&self) -> Duration {
-        hedge::patience(&self.tail)
+    /// How long an attempt at this upstream that lost a race is let run on, from its start.
+    pub(crate) fn patience(&self, upstream: UpstreamKey, now: Timestamp) -> Duration {
+        let usual = self.upstream(upstream).and_then(|held| self.usual(held, now));
+        hedge::patience(&self.tail, usual.map(Duration::from_micros))
     }
 
     /// Out of rotation while others are in, or put out since the attempt began, or configured no more: leaving such

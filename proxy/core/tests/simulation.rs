@@ -43,6 +43,10 @@ use upstream_laws::UpstreamLaws;
 
 const SEEDS: u64 = 256;
 
+/// Seeds beyond those that broke a law once: an upstream a few times slower than its siblings was condemned because it
+/// lost races.
+const OLD_FAULTS: [u64; 2] = [1143, 6517];
+
 /// Runs a scenario under all laws.
 fn lawful(scenario: &Scenario, seed: u64) -> Report {
     lawful_with(scenario, seed, &mut |_| {})
@@ -84,11 +88,13 @@ fn from_environment(key: &str) -> Option<u64> {
     std::env::var(key).ok().map(|value| value.parse().expect("a seed is a number"))
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    match from_environment("AORTA_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_environment("AORTA_SIM_SEEDS").unwrap_or(SEEDS),
-    }
+fn seeds() -> impl Iterator<Item = u64> {
+    let one = from_environment("AORTA_SIM_SEED");
+    let (all, old) = match one {
+        Some(seed) => (seed..seed + 1, None),
+        None => (0..from_environment("AORTA_SIM_SEEDS").unwrap_or(SEEDS), Some(OLD_FAULTS)),
+    };
+    all.chain(old.into_iter().flatten())
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl Exchange {
         // A probed upstream may be cold: only silence to the end is held against it.
         let until = match () {
             () if choice.is_probe() => deadline,
-            () if pool.spec().keeps(Rule::LosersRunOn) => (started + pool.patience()).max(now),
+            () if pool.spec().keeps(Rule::LosersRunOn) => {
+                (started + pool.patience(choice.upstream, now)).max(now)
+            }
             () => now,
         };
         self.straggler = Some(Straggler {

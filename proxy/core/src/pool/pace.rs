@@ -22,12 +22,13 @@ impl Pool {
             return false;
         };
         let held = &mut self.upstreams[place];
-        if !choice.paced || held.epoch != choice.epoch || policy.latency_factor == 0 {
+        if !choice.paced || held.epoch != choice.epoch {
             return false;
         }
         let took = now.since(since);
         held.pace.answered(took, policy.latency_min / 2, now);
-        took > policy.latency_min && self.outpaced_by(place, micros(took), now) > 0
+        let is_judged = policy.latency_factor > 0 && took > policy.latency_min;
+        is_judged && self.outpaced_by(place, micros(took), now) > 0
     }
 
     /// Judges the pace of an attempt that succeeded; true when it puts its upstream out.
@@ -49,8 +50,9 @@ impl Pool {
         {
             return self.eject(index, EjectReason::ProbeFailed, now, rng);
         }
-        let usual = held.pace.median(policy.success_rate_requests.get(), policy.window, now);
-        let Some(usual) = usual.filter(|usual| *usual > micros(policy.latency_min)) else { return };
+        let Some(usual) = self.usual(held, now).filter(|usual| *usual > micros(policy.latency_min)) else {
+            return;
+        };
         let siblings = self.outpaced_by(index, usual, now);
         if held.health != Health::Healthy || siblings == 0 {
             return;
@@ -75,13 +77,18 @@ impl Pool {
             if index == upstream || held.health != Health::Healthy || held.spec.priority != priority {
                 continue;
             }
-            let enough = policy.success_rate_requests.get();
-            if let Some(median) = held.pace.median(enough, policy.window, now) {
+            if let Some(median) = self.usual(held, now) {
                 known += 1;
                 faster += usize::from(median.saturating_mul(u64::from(policy.latency_factor)) < usual);
             }
         }
         if 2 * faster > known { faster } else { 0 }
+    }
+
+    /// What an upstream's answers to reads usually take, in microseconds; none while too few came lately.
+    pub(super) fn usual(&self, held: &Upstream, now: Timestamp) -> Option<u64> {
+        let policy = &self.spec.passive_health;
+        held.pace.median(policy.success_rate_requests.get(), policy.window, now)
     }
 
     /// It is not needed, neither by the pool nor by those who write or read in its record store: slow is better than

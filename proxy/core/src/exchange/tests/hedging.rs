@@ -244,30 +244,37 @@ fn only_losers_in_a_row_that_keep_silent_condemn_their_upstream() {
         desk.hedge(&mut exchange).unwrap();
         let _ = desk.judge_of(&mut exchange, 2, OK);
         let straggler = exchange.take_straggler().unwrap();
-        assert_eq!(straggler.until().since(desk.now), Duration::ZERO, "late already");
+        desk.now = straggler.until();
         slow.push(desk.end(straggler, Ended::Nothing).class);
     }
     assert_eq!((slow, desk.states()), (vec![Class::Slow; 5], vec!["ejected", "healthy"]));
 }
 
 #[test]
-fn a_loser_has_three_times_what_nearly_all_take_and_never_more_than_its_attempt() {
-    for (takes, patience) in [(10, 250..=250), (200, 600..=750), (9_000, 10_000..=10_000)] {
+fn a_loser_has_three_times_what_nearly_all_take_and_five_times_what_is_usual_at_its_own_upstream() {
+    for (takes, often, patience) in [
+        ([20, 20], 0, 500..=500),
+        ([10, 10], 30, 250..=250),
+        ([200, 200], 30, 750..=1_100),
+        ([100, 10], 30, 350..=600),
+        ([10, 100], 30, 300..=375),
+        ([9_000, 9_000], 30, 10_000..=10_000),
+    ] {
         let mut desk = hedging(2);
-        for _ in 0..30 {
+        for _ in 0..2 * often {
             let mut exchange = desk.open(Safety::Safe);
-            desk.choose(&mut exchange);
-            desk.now = desk.now + Duration::from_millis(takes);
+            let first = desk.choose(&mut exchange);
+            desk.now = desk.now + Duration::from_millis(takes[first.upstream.number()]);
             let _ = desk.judge(&mut exchange, OK);
         }
         let mut exchange = desk.open(Safety::Safe);
-        desk.choose(&mut exchange);
+        assert_eq!(desk.choose(&mut exchange).upstream, key(0));
         let began = desk.now;
-        desk.now = began + Duration::from_millis(takes.min(500));
+        desk.now = began + Duration::from_millis(takes[0].min(500));
         assert!(desk.hedge(&mut exchange).is_some());
         let _ = desk.judge_of(&mut exchange, 2, OK);
         let until = exchange.take_straggler().unwrap().until().since(began).as_millis();
-        assert!(patience.contains(&until), "{takes}: {until}");
+        assert!(patience.contains(&until), "{takes:?}: {until}");
     }
 }
 
