@@ -159,11 +159,12 @@ pub fn safety<'v>(
 }
 
 /// What is let in first when not everything can be. A client that waits for no answer (FHIR R4, "Asynchronous
-/// Request Pattern") can wait for its turn.
+/// Request Pattern") can wait for its turn; a preference's name has no case (RFC 7240 section 2).
 #[must_use]
 pub fn priority(spec: &PoolSpec, errand: Errand, head: &http::request::Parts) -> Priority {
     let patient = head.headers.get_all(&name::PREFER).iter().any(|value| {
-        value.to_str().is_ok_and(|text| text.split([',', ';']).any(|word| word.trim() == "respond-async"))
+        let is_it = |word: &str| word.trim().eq_ignore_ascii_case("respond-async");
+        value.to_str().is_ok_and(|text| text.split([',', ';']).any(is_it))
     });
     match head.method {
         _ if patient => Priority::Bulk,

@@ -70,6 +70,29 @@ async fn what_the_pool_does_not_carry_waits_and_a_read_displaces_an_export_when_
     until(&world, "aorta_pool_requests_in_flight", 0).await;
 }
 
+/// FHIR's "Asynchronous Request Pattern": who waits for no answer can wait for its turn (RFC 7240: in any case).
+#[tokio::test]
+async fn a_read_displaces_one_whose_client_prefers_to_be_answered_later() {
+    for prefer in ["respond-async", "handling=lenient, Respond-Async; wait=10"] {
+        let world = world("{max: 1, queue: 1, queue_timeout: 15s}").await;
+        hang(&world);
+        let running = send(&world, "GET", "/Patient/1");
+        until(&world, "aorta_pool_requests_in_flight", 1).await;
+        let mut client = world.client();
+        let patient = Request::get("/Patient/2").header("prefer", prefer).body(Bytes::new()).unwrap();
+        let patient = tokio::spawn(async move { client.send(patient).await.unwrap() });
+        until(&world, "aorta_pool_requests_queued", 1).await;
+        let read = send(&world, "GET", "/Patient/3");
+        let displaced = patient.await.unwrap();
+        assert_eq!((displaced.status, shed(&world, "bulk", "displaced")), (503, 1), "{prefer}");
+        assert_eq!(world.seen(), 1);
+        for request in [running, read] {
+            request.abort();
+            assert!(request.await.is_err());
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_waits_longer_than_the_queue_timeout() {
     let world = world("{max: 1, queue: 4, queue_timeout: 100ms}").await;

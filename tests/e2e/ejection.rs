@@ -1,7 +1,8 @@
-//! Ejection as an operator sees it: tried out first, half open with one probe.
+//! Ejection as an operator sees it: tried out first, half open with one probe, back bit by bit.
 
 use crate::world::World;
 use bytes::Bytes;
+use harness::eventually;
 use harness::load::{self, Plan, Progress};
 use harness::upstream::Speech;
 use harness::upstream::answer::outcome;
@@ -57,4 +58,44 @@ async fn exactly_one_request_probes_while_many_come() {
     assert_eq!(world.virginia.count() - before, 1, "of 300 requests one probes");
     world.virginia.heal();
     world.served_by(world.proxy.target(), "virginia", 3).await;
+}
+
+/// A world whose Virginia was out and has just come back, and how many of the next hundred reads went there.
+async fn comes_back(slow_start: &str) -> (World, usize) {
+    let world = World::with(Speech::Plain, |setup, _| {
+        setup.pool("slow_start", slow_start).pool("passive_health", "{ejection: 60s, ejection_max: 60s}")
+    })
+    .await;
+    world.virginia.refuse().await;
+    let mut client = world.client();
+    while world.proxy.state_of("virginia") != "ejected" {
+        assert_eq!(client.get("/Patient/1").await.status, 200);
+    }
+    world.virginia.heal();
+    let back = world.proxy.command("readmit", &["records", "virginia", "--reason", "mended"]);
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
+    let before = world.virginia.count();
+    for _ in 0..100 {
+        assert_eq!(client.get("/Patient/1").await.status, 200);
+    }
+    let asked = world.virginia.count() - before;
+    (world, asked)
+}
+
+#[tokio::test]
+async fn who_comes_back_takes_its_share_bit_by_bit_for_the_configured_time() {
+    let (world, asked) = comes_back("60s").await;
+    // A tenth of its weight at first is 9 of 100; a machine that stands still for ten seconds makes it 20.
+    assert!((5..25).contains(&asked), "{asked} of 100");
+    assert_eq!(world.proxy.state_of("virginia"), "warming");
+    let (world, _) = comes_back("500ms").await;
+    let whole = || world.proxy.state_of("virginia");
+    eventually::equal("it has come back", "healthy".to_owned(), whole).await;
+    let before = [world.virginia.count(), world.ohio.count()];
+    let mut client = world.client();
+    for _ in 0..100 {
+        assert_eq!(client.get("/Patient/1").await.status, 200);
+    }
+    assert_eq!([world.virginia.count() - before[0], world.ohio.count() - before[1]], [50, 50]);
+    assert_eq!(comes_back("0s").await.1, 50, "at once");
 }

@@ -8,11 +8,13 @@ mod addresses; // several addresses of one upstream: the next one a moment later
 #[cfg(test)]
 mod admin; // who may ask the admin port for what, and what no web page can make it do
 #[cfg(test)]
+mod affinity; // who wrote reads where the write is
+#[cfg(test)]
 mod alerts; // each fires in its trouble, on no good day, and has its runbook
 #[cfg(test)]
 mod audit; // one entry for each request, of nobody; a full disk; a chain that shows what was changed
 #[cfg(test)]
-mod balancing; // equal shares in strict turn, shares by weight
+mod balancing; // each policy by its name: in turn, by weight, by key, by load, by speed, by lot
 #[cfg(test)]
 mod batches; // a batch is repeated only when each of its entries may be
 #[cfg(test)]
@@ -36,7 +38,7 @@ mod draining; // SIGTERM: what is in flight is finished
 #[cfg(test)]
 mod drills; // a fault made on purpose, and what outlives the process
 #[cfg(test)]
-mod ejection; // tried out in a dry run, half open with one probe
+mod ejection; // tried out in a dry run, half open with one probe, back bit by bit
 #[cfg(test)]
 mod envelope; // Lambda's envelope is judged and unwrapped
 #[cfg(test)]
@@ -66,7 +68,7 @@ mod pace; // one that answers far slower than its siblings is left out
 #[cfg(test)]
 mod page; // the live page: how the pools stand, for a browser, inert; the commands that give orders
 #[cfg(test)]
-mod privacy; // no patient data in any log, metric or error
+mod privacy; // no patient data in anything that is told or kept
 #[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request
 #[cfg(test)]

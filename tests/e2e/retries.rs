@@ -3,14 +3,15 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::Reply;
-use harness::eventually;
+use harness::eventually::{self, BOUND};
 use harness::load::{self, Plan, Progress};
 use harness::upstream::Speech;
-use harness::upstream::answer::{bad_gateway, missing_token, outcome};
+use harness::upstream::answer::{bad_gateway, missing_token, outcome, throttled};
 use harness::upstream::ledger::MARKER;
 use harness::upstream::script::{Answer, Behaviour, Order};
 use http::Request;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Sends one marked request while Virginia executes and then resets; tells the answer and the executions.
 async fn after_an_ambiguous_end(line: &str, header: Option<(&str, &str)>) -> (Reply, u32) {
@@ -172,4 +173,27 @@ async fn no_read_is_lost_while_one_application_throttles_and_it_is_asked_less() 
     assert_eq!(world.proxy.ejections(), 0);
     let asked = world.virginia.count();
     assert!((5..150).contains(&asked), "{asked} of 900 requests went where the application throttles");
+}
+
+#[tokio::test]
+async fn a_gateway_that_throttles_is_left_alone_for_as_long_as_it_asks() {
+    for (asks, least) in [(None, 1), (Some("3"), 3)] {
+        let world = World::with(Speech::Plain, |setup, _| setup).await;
+        let answer = asks.iter().fold(throttled(), |answer, seconds| answer.with("retry-after", seconds));
+        world.virginia.obey(Order::before(Behaviour::Say(answer)));
+        let mut client = world.client();
+        while world.virginia.count() == 0 {
+            assert_eq!(client.get("/Patient/1").await.upstream(), "ohio", "the read is served");
+        }
+        let asked = Instant::now();
+        world.virginia.heal();
+        while client.get("/Patient/1").await.upstream() == "ohio" {
+            assert!(asked.elapsed() < BOUND, "it is asked no more");
+        }
+        // The answer is a little older than this clock.
+        let left_alone = asked.elapsed() + Duration::from_millis(200);
+        assert!(left_alone >= Duration::from_secs(least), "asked again after {left_alone:?}");
+        assert_eq!(world.virginia.count(), 2);
+        assert_eq!(world.proxy.ejections(), 0);
+    }
 }

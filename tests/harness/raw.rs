@@ -2,10 +2,10 @@
 
 use crate::client::PATIENCE;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// What a server sent on a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,18 @@ impl Raw {
     /// When that fails.
     pub async fn connect(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.expect("the listener accepts");
+        tcp.set_nodelay(true).expect("a socket option");
+        Self { tcp, left: Vec::new() }
+    }
+
+    /// Connects as this client, one of the machine's own addresses.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn connect_as(client: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((client, 0).into()).expect("an address of this machine");
+        let tcp = socket.connect(address).await.expect("the listener accepts");
         tcp.set_nodelay(true).expect("a socket option");
         Self { tcp, left: Vec::new() }
     }
