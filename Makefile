@@ -51,7 +51,6 @@ check: ## Format, lints, docs, licences, dependencies, shipped files
 	$(BUILD)
 	.ci/shipped $(TARGET)/debug
 	.ci/fleet $(TOOLS)
-	if test -x $(TOOLS)/bin/cfn-lint; then $(TOOLS)/bin/cfn-lint lambda-fn/template.yaml; fi
 
 bench: ## Measure Aorta beside NGINX, HAProxy, Envoy and Caddy; ARGS="--help" for parts of it
 	@.ci/setup bench
