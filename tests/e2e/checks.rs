@@ -1,11 +1,14 @@
 //! The proxy's own checks: an idle proxy knows who is dead, and traffic is back soon after recovery.
 
 use crate::world::World;
+use harness::authority::Authority;
 use harness::eventually;
-use harness::upstream::Speech;
+use harness::proxy::Proxy;
+use harness::setup::Setup;
 use harness::upstream::answer::{bad_gateway, forbidden, outcome, record};
 use harness::upstream::ledger::Seen;
 use harness::upstream::script::{Answer, Behaviour, Order};
+use harness::upstream::{Speech, Upstream};
 use std::time::{Duration, Instant};
 
 const OFTEN: &str = "{path: /metadata, interval: 100ms}";
@@ -143,4 +146,22 @@ async fn a_check_passes_only_with_the_status_header_and_member_that_are_configur
     let ledger = world.virginia.ledger();
     assert!(ledger.seen.iter().all(|seen| seen.target == "/Server1/metadata?mode=full"));
     assert!(ledger.seen.iter().all(|seen| seen.header("x-api-key").is_none()));
+}
+
+#[tokio::test]
+async fn a_proxy_does_not_check_its_upstreams_in_step() {
+    const INTERVAL: Duration = Duration::from_millis(600);
+    let authority = Authority::new();
+    let regions: Vec<_> = (0..6)
+        .map(|number| Upstream::start(&format!("region-{number}"), Speech::Plain, &authority))
+        .collect();
+    let check = format!("{{path: /metadata, interval: {}ms}}", INTERVAL.as_millis());
+    let setup = Setup::new(&regions.iter().collect::<Vec<_>>()).pool("active_health", &check);
+    let _proxy = Proxy::start(&setup).await;
+    let first = |region: &Upstream| region.ledger().seen.first().map(|seen| seen.at);
+    let all = || regions.iter().map(first).collect::<Option<Vec<_>>>();
+    let firsts = eventually::found("each has been checked", all).await;
+    let spread = *firsts.iter().max().unwrap() - *firsts.iter().min().unwrap();
+    // They fall anywhere in the interval: that six fall within a twelfth of it is a chance of one in forty thousand.
+    assert!(spread > INTERVAL / 12, "all were checked within {spread:?}");
 }

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const HEADERS_MAX: usize = 128;
@@ -159,6 +160,7 @@ fn parse_head(buffer: &[u8], connection: usize) -> io::Result<Option<(Seen, usiz
         httparse::Status::Complete(length) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let seen = Seen {
+                at: Instant::now(),
                 connection,
                 version: if request.version == Some(0) { "1.0" } else { "1.1" },
                 method: request.method.unwrap_or_default().to_owned(),

@@ -17,6 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 use tokio::time::Sleep;
 
 /// Serves one connection to its end.
@@ -73,6 +74,7 @@ async fn read(request: Request<Incoming>, connection: usize) -> io::Result<Seen>
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Ok(Seen {
+        at: Instant::now(),
         connection,
         version: "2",
         method: parts.method.to_string(),

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// The header by which a client marks a request whose executions are counted.
 pub const MARKER: &str = "x-marker";
@@ -9,6 +10,8 @@ pub const MARKER: &str = "x-marker";
 /// One request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// When it had arrived.
+    pub at: Instant,
     /// The connection it came on: the first is 1.
     pub connection: usize,
     /// `1.0`, `1.1` or `2`.

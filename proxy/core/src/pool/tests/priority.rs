@@ -44,6 +44,27 @@ fn a_throttle_spills_for_its_pause_only() {
 }
 
 #[test]
+fn what_a_lower_number_has_no_room_for_goes_to_the_standby_and_comes_back_with_the_first_place() {
+    let mut yard = Yard::with(3, |spec| {
+        spec.upstreams[2].priority = 1;
+        for upstream in &mut spec.upstreams[..2] {
+            upstream.concurrency_max = NonZeroU32::new(2);
+        }
+    });
+    let held: Vec<_> = (0..4).map(|_| yard.choose(WRITE)).collect();
+    let numbers: Vec<_> = held.iter().map(|choice| choice.upstream.number()).collect();
+    assert_eq!(numbers, [0, 1, 0, 1], "the standby gets nothing while there is room");
+    for wish in [WRITE, READ, Wish { tried: &[key(0)], ..WRITE }] {
+        let over = yard.choose(wish);
+        assert_eq!((over.upstream, over.tier), (key(2), Tier::Rotation), "{wish:?}");
+    }
+    assert!(!yard.pool.in_panic(), "full is not sick");
+    yard.settle(held[1], Class::Answered);
+    assert_eq!(yard.choose(WRITE).upstream, key(1));
+    assert_eq!(yard.choose(WRITE).upstream, key(2));
+}
+
+#[test]
 fn what_a_warming_region_does_not_take_stays_with_the_standby() {
     let mut yard = yard(&[0, 1]);
     yard.eject(0);
