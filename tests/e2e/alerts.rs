@@ -6,7 +6,7 @@ use harness::authority::Authority;
 use harness::prometheus::{promtool, said};
 use harness::setup::Setup;
 use harness::upstream::Speech;
-use harness::watched::{Rule, exported, families, folder, rules, unknown};
+use harness::watched::{Rule, exported, families, folder, matched, rules, unheld, unknown};
 use serde_yaml::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,6 +43,39 @@ fn each_alert_fires_in_its_trouble_and_on_no_good_day() {
     for (name, _) in alerts() {
         assert!(troubles.contains(&(name.clone(), true)), "no test lets {name} fire");
         assert!(good_day.contains(&(name.clone(), false)), "no test shows that {name} stays silent");
+    }
+}
+
+/// The series of a test file of promtool, as they are written there.
+fn series(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder().join("tests").join(file)).unwrap();
+    let tests: Value = serde_yaml::from_str(&text).unwrap();
+    let tests = tests["tests"].as_sequence().unwrap().iter();
+    let series = tests.flat_map(|test| test["input_series"].as_sequence().unwrap());
+    series.map(|series| series["series"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An alert that asks for what the good day lacks would be silent on it whatever it says.
+#[test]
+fn the_good_day_has_what_every_alert_asks_for() {
+    let series = series("healthy.yaml");
+    let rules = rules();
+    for (name, rule) in alerts() {
+        let records = rules.iter().filter(|other| {
+            other.record.as_ref().is_some_and(|record| families(&rule.expr).contains(record))
+        });
+        for expr in records.map(|record| &record.expr).chain([&rule.expr]) {
+            for family in families(expr).iter().filter(|family| !family.contains(':')) {
+                let stands = series.iter().any(|series| series.starts_with(&format!("{family}{{")));
+                assert!(stands, "{name} asks for {family}, which the good day lacks");
+            }
+            for (family, label, value) in matched(expr) {
+                let bears = format!("{label}=\"{value}\"");
+                let stands =
+                    series.iter().any(|series| series.starts_with(&family) && series.contains(&bears));
+                assert!(stands, "{name} asks for {family} with {bears}, which the good day lacks");
+            }
+        }
     }
 }
 
@@ -119,10 +152,13 @@ async fn rules_ask_for_what_the_proxy_exports() {
         setup.tls(&files).top("quota_store", &store).top("audit", &audit)
     };
     let world = World::with(Speech::Plain, setup).await;
-    let exported = exported(&world.proxy.metrics());
+    let scrape = world.proxy.metrics();
+    let exported = exported(&scrape);
     for rule in rules() {
         assert!(!families(&rule.expr).is_empty(), "it asks for nothing: {}", rule.expr);
         let unknown = unknown(&rule.expr, &exported);
         assert!(unknown.is_empty(), "{unknown:?} in {}", rule.expr);
+        let unheld = unheld(&rule.expr, &scrape);
+        assert!(unheld.is_empty(), "no series can bear {unheld:?} in {}", rule.expr);
     }
 }

@@ -6,7 +6,7 @@ use harness::client::{Client, Target};
 use harness::eventually;
 use harness::house::{House, Part, Plan, furnish_prometheus};
 use harness::prometheus::{Found, Prometheus};
-use harness::watched::{exported, unknown};
+use harness::watched::{exported, unheld, unknown};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -116,12 +116,15 @@ fn must_be_complete(panel: &Value, source: &Value) {
 
 #[tokio::test]
 async fn dashboards_ask_for_what_the_proxy_exports() {
-    let exported = exported(&World::new().await.proxy.metrics());
+    let scrape = World::new().await.proxy.metrics();
+    let exported = exported(&scrape);
     for dashboard in dashboards() {
         let expressions = panels(&dashboard).into_iter().map(|(_, expression)| expression);
         for expression in expressions.chain(annotations(&dashboard)) {
             let unknown = unknown(&expression, &exported);
             assert!(unknown.is_empty(), "{unknown:?} in {expression}");
+            let unheld = unheld(&expression, &scrape);
+            assert!(unheld.is_empty(), "no series can bear {unheld:?} in {expression}");
         }
     }
 }

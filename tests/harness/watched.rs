@@ -94,9 +94,55 @@ pub fn unknown(expression: &str, exported: &BTreeSet<String>) -> Vec<String> {
     families(expression).difference(exported).cloned().collect()
 }
 
+/// The label values that an expression looks for, and those that it leaves out: `(metric, label, value)`. What Prometheus
+/// adds, what a reader chooses and what is any value are not among them.
+#[must_use]
+pub fn matched(expression: &str) -> Vec<(String, String, String)> {
+    let mut matched = Vec::new();
+    for (at, _) in expression.match_indices('{') {
+        let name = expression[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c)).next();
+        let inside = expression[at + 1..].split('}').next().unwrap_or_default();
+        for matcher in inside.split("\",") {
+            let Some((label, value)) = matcher.split_once("=").filter(|_| !matcher.is_empty()) else {
+                continue;
+            };
+            let label = label.trim().trim_end_matches('!').to_owned();
+            let values = value.trim_start_matches('~').trim().trim_matches('"');
+            if ["instance", "job"].contains(&label.as_str()) || values.contains(['$', '*', '+']) {
+                continue;
+            }
+            for value in values.split('|') {
+                matched.push((name.unwrap_or_default().to_owned(), label.clone(), value.to_owned()));
+            }
+        }
+    }
+    matched
+}
+
+/// What an expression looks for, and no series of a scrape bears: a value that was renamed would silence it.
+#[must_use]
+pub fn unheld(expression: &str, scrape: &Scrape) -> Vec<(String, String, String)> {
+    let is_unheld = |(name, label, value): &(String, String, String)| {
+        scrape.has(name, &[]) && !scrape.has(name, &[(label, value)])
+    };
+    matched(expression).into_iter().filter(is_unheld).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matched_values_are_found_one_by_one() {
+        let found = matched(
+            r#"rate(aorta_x_total{pool=~"$pool", route=~".*", class=~"a|b", kind!="c"}[5m]) / up{job="aorta"} > aorta_y{le="2.5"}"#,
+        );
+        let found: Vec<_> =
+            found.iter().map(|(name, label, value)| format!("{name} {label} {value}")).collect();
+        let expected =
+            ["aorta_x_total class a", "aorta_x_total class b", "aorta_x_total kind c", "aorta_y le 2.5"];
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn names_are_found_and_labels_are_not() {
