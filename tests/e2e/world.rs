@@ -6,6 +6,7 @@ use harness::eventually::BOUND;
 use harness::proxy::Proxy;
 use harness::setup::Setup;
 use harness::upstream::{Speech, Upstream};
+use std::ffi::OsStr;
 use std::time::Instant;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -34,11 +35,20 @@ impl World {
 
     /// With changes to the configuration.
     pub(crate) async fn with(speech: Speech, change: impl FnOnce(Setup, &Authority) -> Setup) -> Self {
+        Self::as_told(speech, change, &[]).await
+    }
+
+    /// The same, with more arguments for the proxy.
+    pub(crate) async fn as_told(
+        speech: Speech,
+        change: impl FnOnce(Setup, &Authority) -> Setup,
+        more: &[&OsStr],
+    ) -> Self {
         let authority = Authority::new();
         let virginia = Upstream::start("virginia", speech, &authority);
         let ohio = Upstream::start("ohio", speech, &authority);
         let setup = change(Setup::new(&[&virginia, &ohio]), &authority);
-        let proxy = Proxy::start(&setup).await;
+        let proxy = Proxy::start_as(&setup.yaml(), &[], more).await;
         Self { proxy, virginia, ohio, authority }
     }
 
