@@ -3,8 +3,13 @@
 use crate::world::World;
 use bytes::Bytes;
 use harness::client::{Client, Reply, Target};
+use harness::raw::Raw;
 use harness::upstream::Speech;
 use http::{HeaderName, Request, header};
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
 
 /// One for looking, one for orders.
 const TOKENS: &str = "{address: 127.0.0.1:0, tokens: [\
@@ -12,24 +17,58 @@ const TOKENS: &str = "{address: 127.0.0.1:0, tokens: [\
 const LOOK: &str = "look-0123456789abcdef";
 const ORDER: &str = "order-0123456789abcdef";
 
-/// What whoever may look may ask for, and what only they may who give orders.
-const READS: [&str; 7] = [
-    "/",
-    "/style.css",
-    "/api/pools",
-    "/api/explain/pools/records",
-    "/api/explain/pools/records/upstreams/ohio",
-    "/api/log",
-    "/api/no-such-thing",
-];
-const WRITES: [(&str, &str); 5] = [
-    ("/api/log", r#"{"level": "info"}"#),
-    ("/api/pools/records/upstreams/ohio/drain", r#"{"reason": "patched"}"#),
-    ("/api/pools/records/upstreams/ohio/undrain", r#"{"reason": "mended"}"#),
-    ("/api/pools/records/upstreams/ohio/eject", r#"{"reason": "tried", "for": "1m"}"#),
-    ("/api/pools/records/upstreams/ohio/readmit", r#"{"reason": "mended"}"#),
-];
-const FOR_ALL: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// A route of the admin port, as its own table says; `*` stands for one word.
+struct Route {
+    method: &'static str,
+    path: String,
+    /// `None`, `READ` or `WRITE`.
+    right: String,
+}
+
+/// Every route. The table is read where it stands, so that none can be added without a word here.
+fn routes() -> Vec<Route> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proxy/src/admin.rs");
+    let source = fs::read_to_string(source).unwrap();
+    let (_, table) = source.split_once("static ROUTES: [Route; ").expect("there is a table");
+    let (count, table) = table.split_once("] = [").unwrap();
+    let table = table.split("];").next().unwrap();
+    let route = |line: &str| {
+        let (verb, rest) = line.trim().split_once("(\"")?;
+        let (pattern, rest) = rest.split_once("\", ")?;
+        let right = rest.split(',').next()?.to_owned();
+        let method = if verb == "get" { "GET" } else { "POST" };
+        let path = pattern.replace("pools/*", "pools/records").replace("upstreams/*", "upstreams/ohio");
+        Some(Route { method, path: path.replace('*', "none"), right })
+    };
+    let routes: Vec<_> = table.lines().filter_map(route).collect();
+    assert_eq!(routes.len().to_string(), count, "each is understood");
+    routes
+}
+
+impl Route {
+    /// What is sent there, and the answer to whoever may.
+    fn good(&self) -> (&'static str, u16) {
+        match (self.method, self.path.rsplit('/').next().unwrap_or_default()) {
+            ("POST", "log") => (r#"{"level": "info"}"#, 200),
+            ("POST", "eject") => (r#"{"reason": "tried", "for": "1m"}"#, 200),
+            ("POST", "drain" | "undrain" | "readmit") => (r#"{"reason": "patched"}"#, 200),
+            ("POST", "drills") => {
+                let drill = r#"{"pool": "records", "upstream": "ohio", "fault": "refuse", "for": "1s", "reason": "tried"}"#;
+                (drill, 201)
+            }
+            (_, "none" | "stop") => ("", 404),
+            _ => ("", 200),
+        }
+    }
+
+    /// It would end the process that is asked; its own tests do that.
+    fn is_upgrade(&self) -> bool {
+        self.path == "/api/upgrade"
+    }
+}
+
+/// No route at all: who may not look is not told so.
+const NOWHERE: &str = "/api/no-such-thing";
 
 async fn ask(world: &World, method: &str, path: &str, fields: &[(HeaderName, &str)], body: &str) -> Reply {
     let admin = world.proxy.admin();
@@ -66,21 +105,71 @@ async fn status(world: &World, method: &str, path: &str, token: Option<&str>, bo
 #[tokio::test]
 async fn each_route_is_for_whom_its_right_says() {
     let (world, _folder) = with_tokens().await;
-    for path in FOR_ALL {
-        assert_eq!(status(&world, "GET", path, None, "").await, 200, "{path}");
-    }
-    for path in READS {
-        let good = if path.ends_with("thing") { 404 } else { 200 };
-        for (token, expected) in
-            [(None, 401), (Some("order-0123456789abcdeg"), 401), (Some(LOOK), good), (Some(ORDER), good)]
-        {
-            assert_eq!(status(&world, "GET", path, token, "").await, expected, "{path} with {token:?}");
+    let mut rights = BTreeSet::new();
+    for route in routes() {
+        let (body, good) = route.good();
+        let expected = match route.right.as_str() {
+            "None" => [good; 4],
+            "READ" => [401, 401, good, good],
+            "WRITE" => [401, 401, 403, good],
+            other => panic!("{other} is no right"),
+        };
+        let tokens = [None, Some("order-0123456789abcdeg"), Some(LOOK), Some(ORDER)];
+        for (token, expected) in tokens.into_iter().zip(expected) {
+            if !(route.is_upgrade() && token == Some(ORDER)) {
+                let told = status(&world, route.method, &route.path, token, body).await;
+                assert_eq!(told, expected, "{} {} with {token:?}", route.method, route.path);
+            }
         }
+        rights.insert(route.right);
     }
-    for (path, body) in WRITES {
-        for (token, expected) in [(None, 401), (Some("x"), 401), (Some(LOOK), 403), (Some(ORDER), 200)] {
-            assert_eq!(status(&world, "POST", path, token, body).await, expected, "{path} with {token:?}");
+    assert_eq!(rights.len(), 3);
+    for (token, expected) in [(None, 401), (Some(LOOK), 404), (Some(ORDER), 404)] {
+        assert_eq!(status(&world, "GET", NOWHERE, token, "").await, expected, "{token:?}");
+    }
+}
+
+/// An address of this machine that is not loopback's, so that who sends from it is no neighbour. Nothing leaves.
+fn own_address() -> Ipv4Addr {
+    let table = fs::read_to_string("/proc/net/fib_trie").expect("the system tells its addresses");
+    let lines: Vec<_> = table.lines().map(str::trim).collect();
+    let pairs = lines.windows(2).filter(|pair| pair[1].starts_with("/32 host LOCAL"));
+    let addresses = pairs.filter_map(|pair| pair[0].rsplit(' ').next()?.parse::<Ipv4Addr>().ok());
+    addresses.into_iter().find(|address| !address.is_loopback()).expect(
+        "this machine has an address besides loopback's: `ip addr add 192.0.2.1/32 dev lo` gives it one",
+    )
+}
+
+#[tokio::test]
+async fn where_other_machines_may_only_probe_they_get_nothing_else_whatever_they_show() {
+    for tokens in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        fs::write(&token, ORDER).unwrap();
+        let listed =
+            format!(", tokens: [{{name: on-call, right: write, secret: {{file: {}}}}}]", token.display());
+        let listed = if tokens { listed.as_str() } else { "" };
+        let admin = format!("{{address: 127.0.0.1:0, remote: probes{listed}}}");
+        let world = World::with(Speech::Plain, |setup, _| setup.top("admin", &admin)).await;
+        let (other, admin) = (own_address(), world.proxy.admin());
+        for route in routes() {
+            let (body, good) = route.good();
+            let expected = if route.right == "None" { good } else { 403 };
+            let mut raw = Raw::connect_as(other, admin).await;
+            raw.send(format!(
+                "{} {} HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {ORDER}\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                route.method,
+                route.path,
+                body.len()
+            ))
+            .await;
+            let answer = raw.answer().await;
+            assert_eq!(answer.status, expected, "{} {}", route.method, route.path);
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(expected != 403 || said.contains("admin.remote"), "{}: {said}", route.path);
         }
+        assert_eq!(status(&world, "GET", "/api/pools", Some(ORDER), "").await, 200, "this machine may look");
     }
 }
 
@@ -106,13 +195,12 @@ async fn the_commands_take_their_token_from_the_configuration() {
 #[tokio::test]
 async fn without_tokens_this_machine_may_do_everything() {
     let world = World::with(Speech::Plain, |setup, _| setup).await;
-    for path in READS.into_iter().chain(FOR_ALL) {
-        let expected = if path.ends_with("thing") { 404 } else { 200 };
-        assert_eq!(status(&world, "GET", path, None, "").await, expected, "{path}");
+    for route in routes().into_iter().filter(|route| !route.is_upgrade()) {
+        let (body, good) = route.good();
+        let told = status(&world, route.method, &route.path, None, body).await;
+        assert_eq!(told, good, "{} {}", route.method, route.path);
     }
-    for (path, body) in WRITES {
-        assert_eq!(status(&world, "POST", path, None, body).await, 200, "{path}");
-    }
+    assert_eq!(status(&world, "GET", NOWHERE, None, "").await, 404);
 }
 
 #[tokio::test]
@@ -121,11 +209,9 @@ async fn no_web_page_gets_anything() {
     let origin = [(header::ORIGIN, "http://127.0.0.1:9901")];
     let rebound = [(header::HOST, "rebound.example.org")];
     for forged in [&origin, &rebound] {
-        for path in READS.into_iter().chain(FOR_ALL) {
-            assert_eq!(ask(&world, "GET", path, forged, "").await.status, 403, "{path} with {forged:?}");
-        }
-        for (path, body) in WRITES {
-            assert_eq!(ask(&world, "POST", path, forged, body).await.status, 403, "{path} with {forged:?}");
+        for route in routes() {
+            let told = ask(&world, route.method, &route.path, forged, route.good().0).await;
+            assert_eq!(told.status, 403, "{} {} with {forged:?}", route.method, route.path);
         }
     }
 }
