@@ -257,3 +257,6 @@ const fn reload_result(good: bool) -> &'static str {
 const fn bool_name(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
+
+#[cfg(test)]
+mod tests;

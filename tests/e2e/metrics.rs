@@ -218,7 +218,8 @@ async fn promtool_finds_nothing_to_say_about_the_metrics() {
     assert!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
 }
 
-/// How many requests try to add a series; 100,000 take some minutes in a debug build.
+/// How many requests try to add a series; 100,000 take some minutes in a debug build, and are booked without sockets in
+/// every run of the proxy's own tests.
 const REQUESTS: &str = "AORTA_TEST_SERIES_REQUESTS";
 
 #[tokio::test]
