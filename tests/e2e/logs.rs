@@ -62,3 +62,20 @@ async fn no_web_page_and_no_nonsense_changes_the_log() {
         Some(r#"{"level":"info"}"#)
     );
 }
+
+#[tokio::test]
+async fn a_level_in_the_file_takes_effect_with_a_reload() {
+    let world =
+        World::with(Speech::Http2, |setup, _| setup.top("log", "{level: warn}").top("reload", "{watch: 0s}"))
+            .await;
+    let level = || harness::metrics::get(world.proxy.admin(), "/api/log").unwrap_or_default();
+    assert_eq!(level(), r#"{"level":"warn"}"#);
+    let text = std::fs::read_to_string(world.proxy.file()).unwrap();
+    std::fs::write(world.proxy.file(), text.replacen("level: warn", "level: debug", 1)).unwrap();
+    let admin = world.proxy.admin();
+    let mut client = Client::new(Target { host: admin.to_string(), ..Target::plain(admin) });
+    assert_eq!(client.post("/api/reload", "").await.status, 200);
+    assert_eq!(level(), r#"{"level":"debug"}"#);
+    world.client().get("/Patient/1").await;
+    world.proxy.program.logs(DEBUG).await;
+}

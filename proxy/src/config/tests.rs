@@ -4,6 +4,7 @@ mod balance;
 mod bounds;
 mod files;
 mod hostile;
+mod live;
 mod quotas;
 mod reference;
 mod scenario;
@@ -43,6 +44,7 @@ fn read_in(yaml: &str, base: &Path) -> Result<Config, Problems> {
         &|name| match name {
             "KEY" => Some("s3cr3t-value".to_owned()),
             "TOKEN" => Some("s3cr3t-0123456789".to_owned()),
+            "OTHER" => Some("s3cr3t-9876543210".to_owned()),
             "EMPTY" => Some(String::new()),
             "BROKEN" => Some("s3cr3t\nvalue".to_owned()),
             _ => None,
