@@ -72,11 +72,12 @@ impl World {
     }
 }
 
-/// Reads on one connection, ten times a second, until told to stop; counts what was not answered with 200.
+/// Reads, ten times a second, until told to stop; counts what was sent, what was not answered with 200, and the
+/// connections that it took.
 pub(crate) fn reader(
     client: Client,
     stop: &Arc<AtomicBool>,
-) -> tokio::task::JoinHandle<(usize, Vec<String>)> {
+) -> tokio::task::JoinHandle<(usize, Vec<String>, usize)> {
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
         let (mut client, mut sent, mut lost) = (client, 0, Vec::new());
@@ -91,12 +92,12 @@ pub(crate) fn reader(
                 Err(error) => lost.push(error),
             }
         }
-        (sent, lost)
+        (sent, lost, client.connections())
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_reloads_good_and_bad_in_turn_lose_no_request() {
+async fn a_hundred_reloads_good_and_bad_in_turn_lose_no_request_and_end_no_connection() {
     let _alone = alone().await;
     let world = World::with(Speech::Http1, |setup, authority| {
         setup.tls(&authority.files("aorta.test")).top(BY_HAND.0, BY_HAND.1)
@@ -127,8 +128,9 @@ async fn a_hundred_reloads_good_and_bad_in_turn_lose_no_request() {
     assert_eq!(world.generation(), 51);
     stop.store(true, Ordering::Relaxed);
     for reader in readers {
-        let (sent, lost) = reader.await.unwrap();
+        let (sent, lost, connections) = reader.await.unwrap();
         assert!(sent > 10 && lost.is_empty(), "of {sent}: {lost:?}\n{}", world.proxy.program.said());
+        assert_eq!(connections, 1, "nobody had to connect anew");
     }
     assert!(third.count() > 0, "who came was asked");
 }

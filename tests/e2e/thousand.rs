@@ -32,8 +32,8 @@ async fn a_reload_of_a_thousand_upstreams_is_quick_and_loses_no_request() {
     }
     stop.store(true, Ordering::Relaxed);
     for reader in readers {
-        let (_, lost) = reader.await.unwrap();
-        assert!(lost.is_empty(), "{lost:?}");
+        let (_, lost, connections) = reader.await.unwrap();
+        assert!(lost.is_empty() && connections == 1, "{lost:?} {connections}");
     }
 }
 

@@ -32,7 +32,7 @@ async fn upgrades_under_load_lose_no_request() {
     }
     stop.store(true, Ordering::Relaxed);
     for reader in readers {
-        let (sent, lost) = reader.await.unwrap();
+        let (sent, lost, _) = reader.await.unwrap();
         assert!(sent > 10 && lost.is_empty(), "of {sent}: {lost:?}\n{}", world.proxy.program.said());
     }
 }

@@ -50,6 +50,7 @@ enum Sender {
 pub struct Client {
     target: Target,
     sender: Option<Sender>,
+    connections: usize,
 }
 
 /// A whole answer.
@@ -124,7 +125,13 @@ impl Client {
     /// A client of this target; it connects with its first request.
     #[must_use]
     pub const fn new(target: Target) -> Self {
-        Self { target, sender: None }
+        Self { target, sender: None, connections: 0 }
+    }
+
+    /// How many connections it has opened: one as long as nobody closes it.
+    #[must_use]
+    pub const fn connections(&self) -> usize {
+        self.connections
     }
 
     /// Reads a path.
@@ -174,7 +181,11 @@ impl Client {
         let request = self.addressed(request);
         let mut sender = match self.sender.take() {
             Some(sender) if is_usable(&sender) => sender,
-            _ => connect(&self.target).await.map_err(Broken::unsent)?,
+            _ => {
+                let sender = connect(&self.target).await.map_err(Broken::unsent)?;
+                self.connections += 1;
+                sender
+            }
         };
         let response = match &mut sender {
             Sender::Http1(sender) => sender.try_send_request(request).await,

@@ -33,6 +33,8 @@ pub struct Tally {
     pub resent_told: Vec<String>,
     /// Of them: requests for which another connection had to be opened before anything was sent.
     pub moved: u64,
+    /// Connections that were kept, found closed between two requests, and opened anew.
+    pub reopened: u64,
     /// The others.
     pub lost: u64,
     /// The first of them, in words.
@@ -80,6 +82,13 @@ impl Callers {
         lock(&self.tally).lost
     }
 
+    /// Connections that ended although their callers would have kept them, so far, whatever was done about it.
+    #[must_use]
+    pub fn torn(&self) -> u64 {
+        let tally = lock(&self.tally);
+        tally.resent + tally.moved + tally.reopened
+    }
+
     /// Lets each finish what it has begun, and tells what became of everything.
     pub async fn stop(mut self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
@@ -98,7 +107,7 @@ struct Caller {
 
 /// What became of one request.
 enum Fate {
-    Answered { resent: Option<String>, moved: bool },
+    Answered { resent: Option<String>, moved: bool, reopened: bool },
     Lost(String),
 }
 
@@ -133,10 +142,12 @@ impl Caller {
         for _ in 0..CONNECTIONS_MAX {
             let target = &self.targets[self.at % self.targets.len()];
             let client = self.client.get_or_insert_with(|| Client::new(target.clone()));
+            let before = client.connections();
             let broken = match client.attempt(request.clone()).await {
                 Ok(reply) if reply.status == if creates { 201 } else { 200 } => {
+                    let reopened = before > 0 && client.connections() > before;
                     self.client = self.client.take().filter(|_| self.keeps);
-                    return Fate::Answered { resent, moved };
+                    return Fate::Answered { resent, moved, reopened };
                 }
                 Ok(reply) => return Fate::Lost(format!("status {}", reply.status)),
                 Err(broken) => broken,
@@ -170,8 +181,9 @@ fn request(creates: bool, marker: &str) -> Request<Bytes> {
 fn book(tally: &mut Tally, fate: Fate, due: Instant, create: Option<String>) {
     tally.sent += 1;
     match fate {
-        Fate::Answered { resent, moved } => {
+        Fate::Answered { resent, moved, reopened } => {
             tally.answered += 1;
+            tally.reopened += u64::from(reopened);
             tally.moved += u64::from(moved && resent.is_none());
             if let Some(words) = resent {
                 tally.resent += 1;

@@ -5,6 +5,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// When a process ends, the connection of one caller in so many may end just as a read is sent.
+const RESENT_EACH: usize = 10;
+
 /// What came of a soak.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -26,6 +29,12 @@ pub struct Report {
     pub resent_told: Vec<String>,
     /// Of them requests that found their connection closed before anything was sent, and opened another.
     pub moved: u64,
+    /// Of them requests that found a kept connection closed since the one before, and opened it anew.
+    pub reopened: u64,
+    /// Of these three together: what reloads, certificates and full disks brought about.
+    pub torn: u64,
+    /// At least so many of a hundred requests that were due must have been made in time.
+    pub rate_min_percent: u32,
     /// Requests without a right answer.
     pub lost: u64,
     /// The first of them.
@@ -72,7 +81,7 @@ impl Report {
         let times = |marker: &String| executed.get(marker).copied().unwrap_or_default();
         (self.requests, self.answered, self.lost) = (tally.sent, tally.answered, tally.lost);
         (self.resent, self.moved, self.told) = (tally.resent, tally.moved, tally.told.clone());
-        self.resent_told = tally.resent_told.clone();
+        (self.resent_told, self.reopened) = (tally.resent_told.clone(), tally.reopened);
         self.creates = tally.creates.len();
         self.created_twice = tally.creates.keys().filter(|marker| times(marker) > 1).count();
         let answered = tally.creates.iter().filter(|(_, answered)| **answered);
@@ -81,6 +90,12 @@ impl Report {
         micros.sort_unstable();
         let share = |percent: usize| micros.get((micros.len() * percent / 100).min(micros.len().max(1) - 1));
         self.micros = [50, 99, 100].map(|percent| share(percent).copied().unwrap_or_default());
+    }
+
+    /// Requests that were made in a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.requests as f64 / self.seconds.max(1.0)
     }
 
     /// What does not hold; empty when everything does.
@@ -94,6 +109,20 @@ impl Report {
         };
         must(self.lost == 0, format!("{} requests lost: {:#?}", self.lost, self.told));
         must(self.answered == self.requests, "an answer is missing".to_owned());
+        let ends = (self.upgrades + self.restarts) * self.callers / RESENT_EACH;
+        must(
+            self.resent <= ends as u64,
+            format!("{} reads were sent once more, {ends} may be: {:#?}", self.resent, self.resent_told),
+        );
+        must(
+            self.torn == 0,
+            format!("{} connections ended by reloads, certificates or full disks", self.torn),
+        );
+        let least = f64::from(self.rate_wanted) * f64::from(self.rate_min_percent) / 100.0;
+        must(
+            self.rate() >= least,
+            format!("{:.0} requests a second were made, {least:.0} is the least", self.rate()),
+        );
         must(self.created_twice == 0, format!("{} creates took effect twice", self.created_twice));
         must(
             self.created_never == 0,
@@ -120,7 +149,7 @@ impl Report {
         let mut row = |what: &str, figure: String| {
             let _ = writeln!(text, "| {what} | {figure} |");
         };
-        let rate = self.requests as f64 / self.seconds.max(1.0);
+        let rate = self.rate();
         row(
             "load",
             format!("{} callers, {} requests/s due, {rate:.0}/s made", self.callers, self.rate_wanted),
@@ -136,6 +165,8 @@ impl Report {
         let why = self.resent_told.first().map(|why| format!(": {why}")).unwrap_or_default();
         row("reads sent once more", format!("{}{why}", self.resent));
         row("requests that opened another connection first", self.moved.to_string());
+        row("kept connections opened anew between requests", self.reopened.to_string());
+        row("of these, by reloads, certificates and full disks", self.torn.to_string());
         row(
             "creates that took effect twice, or never",
             format!("{}, {}", self.created_twice, self.created_never),
