@@ -12,6 +12,7 @@ mod certificates;
 mod keys;
 mod load;
 mod nearest;
+mod networks;
 mod outside;
 mod problem;
 mod quota;
@@ -27,6 +28,7 @@ mod units;
 
 pub use audit::{Audit, Audited};
 pub use load::{Summary, check, load, load_noting, load_scenario, parse};
+pub use networks::Networks;
 pub use outside::Files;
 pub use problem::{At, Problem, Problems};
 pub use quota::{ClientKey, QuotaStore, RateLimit, StoreTls};
@@ -96,6 +98,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// What a client may use.
     pub limits: Limits,
+    /// Proxies before this one that are believed about who their clients are.
+    pub trusted_proxies: Networks,
 }
 
 /// A listener's certificate.

@@ -4,6 +4,7 @@
 //! hand over a request only after its head was read and repaired, so they cannot bound the time a client takes for
 //! it, and they answer a malformed one themselves.
 
+use crate::conditions::Condition;
 use crate::config::Limits;
 use crate::downstream::{Downstream, Http1};
 use crate::explain::Booked;
@@ -39,7 +40,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// One listener: counts connections and tells HTTP/1 from prior-knowledge HTTP/2, within the client's time.
 pub struct Gate {
-    limits: Limits,
+    condition: Condition,
     tls: bool,
     proxy: Arc<Proxy>,
     open: AtomicUsize,
@@ -50,17 +51,19 @@ pub struct Gate {
 impl Gate {
     /// A listener with its limits.
     #[must_use]
-    pub fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
-        let door = Arc::new(Door::new(Arc::clone(&proxy), limits, tls));
-        Self { limits, tls, open: AtomicUsize::new(0), by_client: Mutex::default(), door, proxy }
+    pub fn new(proxy: Arc<Proxy>, condition: Condition, tls: bool) -> Self {
+        let door = Arc::new(Door::new(Arc::clone(&proxy), Arc::clone(&condition), tls));
+        Self { condition, tls, open: AtomicUsize::new(0), by_client: Mutex::default(), door, proxy }
     }
 
-    /// Counts one more connection of this client; none when it has as many as it may.
+    /// Counts one more connection of this client; none when it has as many as it may. A trusted proxy is no client.
     fn held_by(&self, client: Option<IpAddr>) -> Option<Held<'_>> {
+        let condition = self.condition.load();
+        let client = client.filter(|client| !condition.trusted_proxies.hold(*client));
         let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = client {
             let count = by_client.entry(client).or_default();
-            if *count >= self.limits.connections_per_client {
+            if *count >= condition.limits.connections_per_client {
                 return None;
             }
             *count += 1;
@@ -74,12 +77,13 @@ impl Gate {
     /// on a request that is shorter than it.
     async fn begins_with_preface(&self, stream: &mut Stream) -> Option<bool> {
         let mut first = [0; 3];
-        let peeked = timeout(self.limits.header_time, stream.try_peek(&mut first)).await.ok()?.ok()?;
+        let header_time = self.condition.load().limits.header_time;
+        let peeked = timeout(header_time, stream.try_peek(&mut first)).await.ok()?.ok()?;
         if !peeked || &first != b"PRI" {
             return Some(false);
         }
         let mut preface = [0; 24];
-        timeout(self.limits.header_time, stream.try_peek(&mut preface)).await.ok()?.ok()
+        timeout(header_time, stream.try_peek(&mut preface)).await.ok()?.ok()
     }
 }
 
@@ -117,7 +121,7 @@ impl Gate {
 
     async fn serve(self: Arc<Self>, mut stream: Stream, shutdown: ShutdownWatch) {
         let (_open, _connected) = (Counted::new(&self.open), Counted::new(&self.proxy.life.connections));
-        if self.open.load(Ordering::Relaxed) > self.limits.connections {
+        if self.open.load(Ordering::Relaxed) > self.condition.load().limits.connections {
             return self.proxy.metrics.connection_refused(false);
         }
         let client = client_of(&stream);
@@ -142,7 +146,7 @@ impl Gate {
 /// The HTTP side of a listener.
 struct Door {
     proxy: Arc<Proxy>,
-    limits: Limits,
+    condition: Condition,
     tls: bool,
     options: HttpServerOptions,
     /// Becomes true when idle connections are to be closed, some time after the listeners.
@@ -184,18 +188,22 @@ impl HttpServerApp for Door {
 
     fn h2_options(&self) -> Option<H2Options> {
         let mut options = default_h2_options();
-        options.max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
+        options.max_header_list_size(u32::try_from(self.limits().header_bytes).unwrap_or(u32::MAX));
         options.max_send_buffer_size(H2_SEND_BUFFER);
         Some(options)
     }
 }
 
 impl Door {
-    fn new(proxy: Arc<Proxy>, limits: Limits, tls: bool) -> Self {
+    fn new(proxy: Arc<Proxy>, condition: Condition, tls: bool) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = !tls;
         options.h2_idle_timeout = Some(Duration::from_secs(KEEP_ALIVE_SECONDS));
-        Self { idle_ending: proxy.life.idle_ending(), proxy, limits, tls, options }
+        Self { idle_ending: proxy.life.idle_ending(), proxy, condition, tls, options }
+    }
+
+    fn limits(&self) -> Limits {
+        self.condition.load().limits
     }
 
     /// Serves one request after the other. What serving needs stands in a box, which an idle connection has not.
@@ -204,9 +212,10 @@ impl Door {
         let mut ending = self.idle_ending.clone();
         let mut idle = Duration::ZERO;
         while let Downstream::Http1(http1) = &mut client {
+            let Limits { header_time, header_bytes, .. } = self.limits();
             let read = tokio::select! {
                 biased;
-                read = timeout(idle + self.limits.header_time, http1.read_head(self.limits.header_bytes)) => read,
+                read = timeout(idle + header_time, http1.read_head(header_bytes)) => read,
                 _ = ending.wait_for(|ends| *ends) => return,
             };
             match read.unwrap_or(Err(Refusal::ClientTooSlow)) {
@@ -228,7 +237,8 @@ impl Door {
         if *shutdown.borrow() || self.proxy.draining.load(Ordering::Relaxed) {
             client.close_after();
         }
-        let reusable = self.proxy.serve(client, &self.limits, self.tls).await;
+        let condition = self.condition.load_full();
+        let reusable = self.proxy.serve(client, &condition, self.tls).await;
         match client {
             Downstream::Http1(http1) => http1.finish() && reusable,
             Downstream::Http2(_) => reusable,

@@ -125,18 +125,18 @@ pub fn number(number: u64) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
 }
 
-/// `X-Forwarded-For`: what came, and the client's own address behind it.
+/// `X-Forwarded-For`: what came, and the address of whoever connects behind it.
 #[must_use]
-pub fn forwarded_for(headers: &HeaderMap, client: Option<IpAddr>) -> Option<HeaderValue> {
+pub fn forwarded_for(headers: &HeaderMap, peer: Option<IpAddr>) -> Option<HeaderValue> {
     let mut list = String::with_capacity(ADDRESS_BYTES);
     let came = headers.get_all(&name::X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     for (index, text) in came.enumerate() {
         list.push_str(if index > 0 { ", " } else { "" });
         list.push_str(text);
     }
-    if let Some(client) = client {
+    if let Some(peer) = peer {
         list.push_str(if list.is_empty() { "" } else { ", " });
-        write_address(&mut list, client);
+        write_address(&mut list, peer);
     }
     if list.is_empty() { None } else { HeaderValue::try_from(list).ok() }
 }

@@ -5,8 +5,8 @@
 //!
 //! 1. [`server`] assembles listeners, admin and background work; [`tls`] holds certificates; [`life`] knows who
 //!    accepts, [`handover`] takes over from the process before, [`stop`] ends it, [`notify`] tells systemd.
-//! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use, [`downstream`] speaks with it; [`service`] is the walk of
-//!    one request: [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
+//! 2. [`listener`] has the threads that accept; [`door`] bounds what a client may use ([`conditions`]), [`downstream`] speaks with it; [`service`] is the
+//!    walk of one request: [`client`] says who asks, [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
 //!    [`quota`] counts its client's requests, [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line) and speaks on them by [`wire`]; [`headers`] are the header rules,
 //!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
@@ -29,8 +29,10 @@ pub mod batch;
 pub mod buffers;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod compress;
+pub mod conditions;
 pub mod config;
 pub mod door;
 pub mod downstream;

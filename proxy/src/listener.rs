@@ -62,7 +62,7 @@ pub fn workers(
     socket: TcpListener,
     threads: usize,
 ) -> anyhow::Result<Vec<Worker<Entrance>>> {
-    let gate = Arc::new(Gate::new(Arc::clone(proxy), listener.limits, listener.tls.is_some()));
+    let gate = Arc::new(Gate::new(Arc::clone(proxy), proxy.conditions.of(listener), listener.tls.is_some()));
     let worker = |_| {
         let address = listener.address.to_string();
         let entrance = Service::new(format!("listener {address}"), Entrance(Arc::clone(&gate)));

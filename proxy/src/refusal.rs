@@ -86,6 +86,12 @@ const fn issue_type(refusal: Refusal) -> &'static str {
     }
 }
 
+/// After these the connection's framing, or the client's patience with it, cannot be trusted.
+#[must_use]
+pub const fn closes(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ClientTooSlow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

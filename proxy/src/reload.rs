@@ -11,6 +11,7 @@ pub use diff::{Preview, preview};
 use crate::audit::Order;
 use crate::clock;
 use crate::config::{self, Config, Files, Settings};
+use crate::limits;
 use crate::log_level::LogLevel;
 use crate::notify;
 use crate::service::Proxy;
@@ -219,7 +220,9 @@ struct Loaded {
 /// Builds beside what is in force, and swaps once.
 async fn bring_into_force(proxy: &Arc<Proxy>, config: Config) {
     let old = proxy.snapshot.load_full();
+    limits::set(&config);
     proxy.certificates.replace(&config.listeners);
+    proxy.conditions.replace(&config.listeners);
     proxy.metrics.certificates(&config.listeners);
     let known = known_names(&old, &config).await;
     let (new, told) = old.succeed(config, &proxy.metrics, clock::now(), proxy.next_id());

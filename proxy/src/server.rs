@@ -5,6 +5,7 @@ use crate::audit::Audit;
 use crate::buffers::Buffers;
 use crate::check;
 use crate::clock;
+use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::handover::{Heir, Inherited, Program};
 use crate::keeper;
@@ -124,6 +125,7 @@ fn proxy(
     let state = StateDir::new(&config.state_dir);
     let buffers = Buffers::new(config.buffers_total);
     let certificates = Certificates::new(&config.listeners);
+    let conditions = Conditions::new(&config.listeners);
     let metrics = Metrics::new(&config.listeners).context("the metrics cannot be registered")?;
     let began = clock::now();
     let snapshot = Snapshot::new(config, &metrics, began, seed);
@@ -136,7 +138,7 @@ fn proxy(
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let proxy = Proxy::new(
         snapshot,
-        (certificates, connector),
+        (certificates, conditions, connector),
         buffers,
         quotas,
         metrics,

@@ -4,7 +4,9 @@ use crate::access_log::AccessLog;
 use crate::admission::Place;
 use crate::audit::Audit;
 use crate::buffers::Buffers;
-use crate::config::{Audited, Limits, RouteSettings};
+use crate::client::Came;
+use crate::conditions::Conditions;
+use crate::config::{Audited, Limits, Listener, RouteSettings};
 use crate::downstream::Downstream;
 use crate::drills::Drills;
 use crate::engine::{self, Call, Origin, Outgoing, Served};
@@ -16,7 +18,7 @@ use crate::links::{ClientSide, page};
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
 use crate::record::{self, Visit};
-use crate::refusal::{Closing, send};
+use crate::refusal::{Closing, closes, send};
 use crate::snapshot::{LivePool, Snapshot};
 use crate::spans::Spans;
 use crate::state_dir::StateDir;
@@ -48,6 +50,8 @@ pub struct Proxy {
     pub generations: watch::Sender<u64>,
     /// Those of the listeners.
     pub certificates: Certificates,
+    /// What they grant, and whom they believe.
+    pub conditions: Conditions,
     /// Connections to upstreams.
     pub connector: Connector,
     /// One budget of bytes for all that is held.
@@ -84,7 +88,7 @@ impl Proxy {
     #[must_use]
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
-        (certificates, connector): (Certificates, Connector),
+        (certificates, conditions, connector): (Certificates, Conditions, Connector),
         buffers: Arc<Buffers>,
         quotas: Quotas,
         metrics: Metrics,
@@ -95,6 +99,7 @@ impl Proxy {
             snapshot,
             generations: watch::Sender::new(1),
             certificates,
+            conditions,
             connector,
             buffers,
             quotas,
@@ -159,14 +164,15 @@ impl Proxy {
     }
 
     /// Serves one request, and says whether the connection may be used again.
-    pub async fn serve(self: &Arc<Self>, session: &mut Downstream, limits: &Limits, tls: bool) -> bool {
+    pub async fn serve(self: &Arc<Self>, session: &mut Downstream, listener: &Listener, tls: bool) -> bool {
         let snapshot = self.snapshot.load_full();
         let head = session.head();
         let id = self.request_id(&head.headers);
         let trace = Trace::of(&head.headers, self.spans.as_ref().map(Spans::share), || self.next_id());
         let mut visit = Visit::new(id, head.method.clone(), path::template(head.uri.path()));
         visit.trace = Some(trace);
-        let walked = self.walk(&snapshot, session, (limits, tls), trace, &mut visit).await;
+        let came = Came::of(&head.headers, session.client(), tls, &listener.trusted_proxies);
+        let walked = self.walk(&snapshot, session, (&listener.limits, came), trace, &mut visit).await;
         let served = walked.unwrap_or_else(Served::refused);
         let mut reusable = served.reusable;
         if let Some(refusal) = served.refusal {
@@ -228,12 +234,12 @@ impl Proxy {
         self: &Arc<Self>,
         snapshot: &Snapshot,
         session: &mut Downstream,
-        (limits, tls): (&Limits, bool),
+        (limits, came): (&Limits, Came),
         trace: Trace,
         visit: &mut Visit,
     ) -> Result<Served, Early> {
         let Asked { pool, strip, outgoing, errand, fhir_expected, mut terms } =
-            self.look(snapshot, session, (tls, trace), visit)?;
+            self.look(snapshot, session, (came, trace), visit)?;
         self.count(snapshot, session, visit).await?;
         let limits = Limits { body_bytes: limits.body_bytes.min(pool.config.body_max), ..*limits };
         let mut body = intake::take_in(session, &limits, pool.config.replay_body_max, &self.buffers).await?;
@@ -248,7 +254,7 @@ impl Proxy {
         }
         let _place = self.admit(session, pool, (errand, body.whole), visit).await?;
         let told = outgoing.field("x-forwarded-host").and_then(|host| host.to_str().ok());
-        let client = ClientSide { tls, authority: told.unwrap_or_default(), prefix: strip };
+        let client = ClientSide { tls: came.tls, authority: told.unwrap_or_default(), prefix: strip };
         let call =
             Call { proxy: self, pool, outgoing: &outgoing, terms, fhir_expected, errand, client, trace };
         Ok(engine::run(&call, session, &mut body, visit).await)
@@ -280,7 +286,7 @@ impl Proxy {
         &self,
         snapshot: &'s Snapshot,
         session: &Downstream,
-        (tls, trace): (bool, Trace),
+        (came, trace): (Came, Trace),
         visit: &mut Visit,
     ) -> Result<Asked<'s>, Refusal> {
         let head = session.head();
@@ -299,7 +305,7 @@ impl Proxy {
         let (position, route) = snapshot.routes.find(facts).ok_or(Refusal::NoRoute)?;
         visit.route = Some(position);
         visit.pool = Some(route.pool);
-        visit.client = session.client();
+        visit.client = came.client;
         let settings = snapshot.route_settings.get(position);
         let strip = settings.map_or("", |settings| &settings.strip_prefix);
         let path = head.uri.path().strip_prefix(strip).unwrap_or(head.uri.path());
@@ -313,8 +319,8 @@ impl Proxy {
         let page = paged.as_ref().map(|(_, mark)| pool.page_maker(mark)).transpose()?;
         let errand = Errand::of(&head.method, path);
         let origin = Origin {
-            client,
-            tls,
+            peer: came.peer,
+            tls: came.tls,
             host: asked.unwrap_or_default(),
             query: match &paged {
                 Some((rest, _)) => Some(rest.as_str()).filter(|rest| !rest.is_empty()),
@@ -391,9 +397,4 @@ impl Served {
             }
         }
     }
-}
-
-/// After these the connection's framing, or the client's patience with it, cannot be trusted.
-const fn closes(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ClientTooSlow)
 }

@@ -70,6 +70,8 @@ mod page; // the live page: how the pools stand, for a browser, inert; the comma
 #[cfg(test)]
 mod privacy; // no patient data in anything that is told or kept
 #[cfg(test)]
+mod proxies; // behind a load balancer: who the client is, and who is not believed; a listener's limits are live
+#[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request
 #[cfg(test)]
 mod regions; // three and five regions, and the servers of another cloud

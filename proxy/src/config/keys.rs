@@ -1,8 +1,9 @@
 //! What a key is: its kind with default and bounds, whether a reload applies it, and what it is for.
 //!
-//! Every key is declared once, in [`table`], [`process`] and [`quota`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
+//! Every key is declared once, in [`table`], [`listener`], [`process`] and [`quota`], or in [`scenario`] for the files of `simulate`. The reader, the suggestions for unknown keys and the JSON Schema
 //! all come from there.
 
+mod listener;
 mod process;
 mod quota;
 pub(super) mod scenario;

@@ -42,8 +42,8 @@ pub struct Outgoing {
 /// Who the client is and what it asked for, as the upstream is told.
 #[derive(Debug)]
 pub struct Origin<'a> {
-    /// The client's address.
-    pub client: Option<IpAddr>,
+    /// Who connects: the client, or a proxy before this one.
+    pub peer: Option<IpAddr>,
     /// The client came over TLS.
     pub tls: bool,
     /// The host the client asked for, with its port.
@@ -74,7 +74,7 @@ impl Outgoing {
         let mut set = |name: &HeaderName, value: Option<HeaderValue>| {
             fields.extend(value.map(|value| (name.clone(), value)));
         };
-        set(&name::X_FORWARDED_FOR, headers::forwarded_for(&came.headers, origin.client));
+        set(&name::X_FORWARDED_FOR, headers::forwarded_for(&came.headers, origin.peer));
         let scheme = HeaderValue::from_static(if origin.tls { "https" } else { "http" });
         set(&name::X_FORWARDED_PROTO, Some(scheme));
         set(&name::X_FORWARDED_HOST, HeaderValue::from_str(origin.host).ok());

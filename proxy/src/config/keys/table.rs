@@ -1,16 +1,17 @@
 //! Every key of the configuration: one entry each, in the order of the file. Flat, and long because flat; what concerns
-//! the process as a whole stands in `process`, client quotas in `quota`.
+//! the process as a whole stands in `process`, listeners in `listener`, client quotas in `quota`.
 //!
 //! The defaults of pools are those of `aorta-core` (a test compares them). The others fit API Gateway, which
 //! takes 10 MiB of body and 10 kB of headers; headers have room for plain upstreams that take more.
 
+use super::listener::LISTENER;
 use super::process::{ADMIN, AUDIT, BUFFERS, LOG, RELOAD, SHUTDOWN, TRACES};
 use super::quota::{QUOTA_STORE, RATE_LIMIT};
 use super::{Change, Key, Kind, Need};
 use aorta_core::retry::ATTEMPTS_CEILING;
 use std::time::Duration;
 
-const KIB: u64 = 1 << 10;
+pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
 
@@ -80,34 +81,6 @@ pub(in crate::config) static ROOT: [Key; 12] = [
     ),
     live("routes", Kind::Blocks(&ROUTE), "Which request goes to which pool; the most specific match wins."),
     live("pools", Kind::NamedBlocks(&POOL), "Upstreams that serve the same records, by the pool's name."),
-];
-
-static LISTENER: [Key; 3] = [
-    restart("address", required("127.0.0.1:8080"), "Address and port to accept on."),
-    restart("tls", Kind::OptionalBlock(&LISTENER_TLS), "Speak TLS here; absent: plain HTTP."),
-    restart("limits", Kind::Block(&LIMITS), "What one client may use."),
-];
-
-static LISTENER_TLS: [Key; 2] = [
-    live("certificate", required("/etc/aorta/tls/aorta.crt"), "PEM file: the leaf first, then its chain."),
-    live("private_key", required("/etc/aorta/tls/aorta.key"), "PEM file with the key of the leaf."),
-];
-
-static LIMITS: [Key; 6] = [
-    restart("header_bytes", size(32 * KIB, KIB, MIB), "Request line and header block together."),
-    restart(
-        "header_time",
-        duration(secs(10), ms(100), secs(300)),
-        "From a request's first byte to the end of its header block.",
-    ),
-    restart("body_bytes", size(10 * MIB, 0, 4 * GIB), "Request body; API Gateway takes 10 MiB."),
-    restart(
-        "body_time",
-        duration(secs(60), ms(100), secs(3600)),
-        "From the end of the header block to the body's.",
-    ),
-    restart("connections", count(10_000, 1, 1_000_000), "Connections open at once."),
-    restart("connections_per_client", count(256, 1, 1_000_000), "Of them from one address."),
 ];
 
 static ROUTE: [Key; 6] = [

@@ -2,6 +2,7 @@
 
 use crate::config::block::Block;
 use crate::config::certificates;
+use crate::config::networks::Networks;
 use crate::config::outside::Outside;
 use crate::config::problem::quoted;
 use crate::config::{AccessLog, Limits, Listener, Log, Shutdown, Traces};
@@ -17,13 +18,14 @@ pub(super) fn listeners(root: &Block<'_>, admin: Option<SocketAddr>, outside: &O
         let address = socket(&block, "address");
         let tls = block.optional_block("tls").and_then(|tls| certificates::pair(&tls, outside));
         let limits = limits(&block.block("limits"));
+        let trusted_proxies = Networks::at(&block, "trusted_proxies");
         let Some(address) = address else { continue };
         if let Some((_, other)) = taken.iter().find(|(other, _)| clash(*other, address)) {
             let wrong = format!("{address} is taken by {other}");
             block.problem("address", wrong, "give each its own port");
         }
         taken.push((address, block.path_of("address")));
-        listeners.push(Listener { address, tls, limits });
+        listeners.push(Listener { address, tls, limits, trusted_proxies });
     }
     listeners
 }

@@ -200,8 +200,20 @@ const CASES: &[(&str, &str, &str)] = &[
     ("pools.NAME.concurrency.queue_timeout", "queue_timeout: 1s", "queue_timeout: 2s"),
 ];
 
-/// What no snapshot holds; each has an end-to-end test of its own (`reload`, `logs`).
-const BESIDE: [&str; 3] = ["listeners[].tls.certificate", "listeners[].tls.private_key", "log.level"];
+/// What no snapshot holds; each has an end-to-end test of its own (`reload`, `logs`, `proxies`), a listener's conditions
+/// one of all of them beside their code.
+const BESIDE: [&str; 10] = [
+    "listeners[].tls.certificate",
+    "listeners[].tls.private_key",
+    "listeners[].limits.header_bytes",
+    "listeners[].limits.header_time",
+    "listeners[].limits.body_bytes",
+    "listeners[].limits.body_time",
+    "listeners[].limits.connections",
+    "listeners[].limits.connections_per_client",
+    "listeners[].trusted_proxies",
+    "log.level",
+];
 /// Where the core's pool need not be the same in every word: whoever comes by a reload has another number than at a
 /// start, and so has its record store; a window that is changed begins with what was in it, here with nothing.
 const OTHERWISE: [&str; 4] = [
