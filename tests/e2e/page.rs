@@ -102,6 +102,7 @@ async fn who_is_out_stands_there_with_the_reason_and_who_ordered_it() {
     while world.proxy.state_of("virginia") != "ejected" {
         assert_eq!(client.get("/Patient/1").await.status, 200);
     }
+    assert_eq!(row(&world.page().await, "virginia")[1], "0 % 0 %", "nobody asks it while others serve");
     world.ordered("drain", "ohio", "patch of Ohio", &["--force"]);
     let page = world.page().await;
     assert!(page.contains("0 of 2 healthy") && page.contains("<title>(2 out) Aorta</title>"), "{page}");
@@ -136,6 +137,9 @@ async fn a_drill_that_is_under_way_stands_at_its_pool_until_it_is_over() {
     let (_, said) = page.split_once("<strong>Drill:</strong>").expect("the drill is shown");
     assert!(said.starts_with(" ohio suffers status 503 in 50 % of its requests, for "), "{said}");
     assert!(said.contains("more (ordered by loopback: &#60;script&#62;"), "{said}");
+    let began =
+        rows(&page).into_iter().find(|row| row.contains(&"a drill began".to_owned())).expect("it happened");
+    assert!(began[4].contains("script") && began[5] == "loopback", "why, and by whom: {began:?}");
     let id = begun.json()["id"].as_str().expect("an id").to_owned();
     assert_eq!(client.post(&format!("/api/drills/{id}/stop"), "").await.status, 200);
     assert!(!world.page().await.contains("Drill:"));

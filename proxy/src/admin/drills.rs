@@ -7,6 +7,7 @@ use crate::service::Proxy;
 use crate::snapshot::LivePool;
 use crate::{clock, keeper};
 use aorta_core::drill::{DrillEnd, DrillPlan, DrillRecord, DrillRefusal};
+use aorta_core::order::Note;
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -58,8 +59,9 @@ pub(super) async fn begin(proxy: &Arc<Proxy>, call: &Call<'_>) -> Answer {
     if let Err(refusal) = begun {
         return text(StatusCode::CONFLICT, &format!("{}\n", remedy(refusal)));
     }
+    let note = Note::try_new(&call.caller.name, &order.reason, clock::now()).ok();
     let id = proxy.drills.began(order, &call.caller.name);
-    proxy.tell(&pool, &events);
+    proxy.tell_ordered(&pool, &events, note.as_ref().map(|note| (plan.upstream, note)));
     // A killed process leaves word of it.
     let saved = keeper::save(proxy).await;
     let said = json!({ "id": id, "saved": saved, "until_unix": (clock::unix() + length).as_secs_f64() });

@@ -118,7 +118,7 @@ fn pool(proxy: &Proxy, live: &LivePool, now: Timestamp) -> PoolView {
     let running = proxy.drills.running_in(live);
     let (admitted, queued) = live.state.places.counts();
     live.read(|pool| {
-        let rates: Vec<_> = pool.upstreams().iter().map(|held| rate(held, now)).collect();
+        let rates: Vec<_> = pool.upstreams().iter().map(|held| rate(pool, held, now)).collect();
         let whole: f64 = rates.iter().sum();
         let upstreams = pool.upstreams().iter().zip(&rates);
         PoolView {
@@ -153,9 +153,10 @@ fn drill(running: &Running, record: &DrillRecord) -> DrillView {
     }
 }
 
-/// Attempts each second, by those that are remembered; a drained one has its last behind it.
-fn rate(held: &Upstream, now: Timestamp) -> f64 {
-    if matches!(held.health(), Health::Draining { .. }) {
+/// Attempts each second, by those that are remembered; one that nobody asks has its last behind it.
+fn rate(pool: &Pool, held: &Upstream, now: Timestamp) -> f64 {
+    let is_out = matches!(held.health(), Health::Ejected { .. }) && !pool.in_panic();
+    if is_out || held.health().is_draining() {
         return 0.0;
     }
     let recent = || held.chronicle().recent().filter(|noted| now.since(noted.at) < WINDOW);
