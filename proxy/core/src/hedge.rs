@@ -71,10 +71,15 @@ impl HedgePolicy {
     /// How late a first attempt must be.
     pub(crate) fn delay(&self, tail: &Tail) -> Duration {
         match self.after {
-            HedgeAfter::P95 => tail.p95().unwrap_or(PATIENCE_MIN).max(self.after_min),
+            HedgeAfter::P95 => usual_time(tail).max(self.after_min),
             HedgeAfter::Fixed(delay) => delay,
         }
     }
+}
+
+/// What nearly all answers take less than, as far as is known.
+pub(crate) fn usual_time(tail: &Tail) -> Duration {
+    tail.p95().unwrap_or(PATIENCE_MIN)
 }
 
 /// How long a loser is let run on, from its start, at an upstream whose answers usually take this long.

@@ -336,6 +336,11 @@ impl Pool {
         (probe || self.spec.hedge.enabled).then(|| self.spec.hedge.delay(&self.tail))
     }
 
+    /// What nearly all answers take less than.
+    pub(crate) fn usual_time(&self) -> Duration {
+        hedge::usual_time(&self.tail)
+    }
+
     /// How long an attempt at this upstream that lost a race is let run on, from its start.
     pub(crate) fn patience(&self, upstream: UpstreamKey, now: Timestamp) -> Duration {
         let usual = self.upstream(upstream).and_then(|held| self.usual(held, now));

@@ -70,6 +70,8 @@ pub enum What<'a> {
         executes: bool,
         /// Beside one that is late.
         hedge: bool,
+        /// The budget of retries paid for it.
+        paid: bool,
     },
     /// An attempt was judged; if another one was out and the answer is forwarded, that one lost its race.
     Judged {

@@ -62,8 +62,9 @@ pub(super) async fn race(
             }
             Err(Woken::Ejected) => continue,
             Err(Woken::Late) => {
-                hedge_at = None;
-                if let Some(plan) = open.report(Question::Hedge, Exchange::hedge) {
+                let second = open.report(Question::Hedge, Exchange::hedge);
+                hedge_at = second.err().flatten();
+                if let Ok(plan) = second {
                     visit.attempted(plan.upstream, plan.number);
                     lanes.push(lane(call, plan, body)?);
                 }

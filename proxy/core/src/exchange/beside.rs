@@ -1,5 +1,8 @@
 //! A second attempt beside a late one, and leaving an upstream that was just ejected. Only for what reads and can
 //! be sent again: whoever loses such a race may have carried the request out.
+//!
+//! An attempt that could use up all that is left of the request's time gets half of it: then another one goes out
+//! beside it, wherever hedging is switched off too. Ending it there instead would lose what is merely slow.
 
 use super::straggler::Straggler;
 use super::{Attempt, Exchange, Out, Phase};
@@ -11,29 +14,66 @@ use crate::time::Timestamp;
 use crate::verdict::Verdict;
 use fastrand::Rng;
 
+/// Who pays for a second attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purse {
+    /// A probe borrowed the client's request, and there is one at a time.
+    Nobody,
+    /// The hedges' own budget.
+    Hedges,
+    /// The budget of retries: it is one, only that what it repeats has not ended.
+    Retries,
+}
+
+impl Purse {
+    /// None: nobody can pay.
+    fn of(pool: &mut Pool, first: Out, last_call: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        if first.choice.is_probe() || !pool.spec().keeps(Rule::HedgeBudget) {
+            return Some(Self::Nobody);
+        }
+        if pool.spec().hedge.enabled && pool.hedge_budget().covers(now) {
+            return Some(Self::Hedges);
+        }
+        let is_called = last_call.is_some_and(|at| at <= now);
+        (is_called && pool.budget().covers(now)).then_some(Self::Retries)
+    }
+
+    fn pay(self, pool: &mut Pool, now: Timestamp) {
+        match self {
+            Self::Nobody => {}
+            Self::Hedges => drop(pool.hedge_budget().withdraw(now)),
+            Self::Retries => drop(pool.budget().withdraw(now)),
+        }
+    }
+}
+
 impl Exchange {
-    /// The only attempt that is out is late ([`Attempt::hedge_at`]): the second one that goes out beside it, or
-    /// none. It pays from the hedges' own budget, but for a probe: that borrowed the client's request, and there
-    /// is one at a time.
-    pub fn hedge(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) -> Option<Attempt> {
-        let Phase::Attempting(first) = self.phase else { return None };
+    /// The only attempt that is out is late ([`Attempt::hedge_at`]): the second one that goes out beside it.
+    ///
+    /// # Errors
+    /// None goes out now; when to ask again, if ever.
+    pub fn hedge(
+        &mut self,
+        pool: &mut Pool,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Result<Attempt, Option<Timestamp>> {
+        let Phase::Attempting(first) = self.phase else { return Err(None) };
         if !self.may_be_hedged(pool) || now >= self.deadline {
-            return None;
+            return Err(None);
         }
-        let free = first.choice.is_probe() || !pool.spec().keeps(Rule::HedgeBudget);
-        let paid = free || (pool.spec().hedge.enabled && pool.hedge_budget().covers(now));
-        if !paid {
-            return None;
-        }
+        let started = self.attempts.get(first.number).map_or(now, |attempt| attempt.started);
+        let last_call = self.last_call(pool, started);
+        let Some(purse) = Purse::of(pool, first, last_call, now) else {
+            return Err(last_call.filter(|at| now < *at));
+        };
         let wish = self.wish(pool);
-        let choice = pool.choose_beside(wish, now, rng)?;
+        let choice = pool.choose_beside(wish, now, rng).ok_or(None)?;
         let passed = pool.passed(&wish, Some(&choice), now);
-        if !free {
-            pool.hedge_budget().withdraw(now);
-        }
-        let second = self.goes_out((choice, passed), false, true, now);
+        purse.pay(pool, now);
+        let second = self.goes_out((choice, passed), purse == Purse::Retries, true, now);
         self.phase = Phase::Racing(first, second);
-        Some(self.plan(pool, second, None, now))
+        Ok(self.plan(pool, second, None, now))
     }
 
     /// The upstream of the only attempt that is out was ejected: true when the request gives that attempt up, to
@@ -61,7 +101,20 @@ impl Exchange {
         if !self.may_be_hedged(pool) {
             return None;
         }
-        let at = now + pool.hedge_delay(out.choice.is_probe())?;
+        let late = pool.hedge_delay(out.choice.is_probe()).map(|delay| now + delay);
+        let at = late.into_iter().chain(self.last_call(pool, now)).min()?;
+        (at < self.deadline).then_some(at)
+    }
+
+    /// When another upstream must be asked for its answer to come in time, while an attempt from `started` on is
+    /// out: after half of what is left, but not before nearly every answer would have come. None where the attempt
+    /// ends by itself before.
+    fn last_call(&self, pool: &Pool, started: Timestamp) -> Option<Timestamp> {
+        let half = started.until(self.deadline) / 2;
+        if pool.spec().timeouts.attempt <= half || !pool.spec().keeps(Rule::LastCall) {
+            return None;
+        }
+        let at = started + half.max(pool.usual_time());
         (at < self.deadline).then_some(at)
     }
 

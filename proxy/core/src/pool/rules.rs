@@ -40,11 +40,13 @@ pub enum Rule {
     SpareDrained,
     /// A read that waits for an upstream leaves it when it is ejected.
     LeaveAtOnce,
+    /// A read does not wait for one upstream until its time is up.
+    LastCall,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::OthersFirst,
         Self::OneProbe,
         Self::EjectionJitter,
@@ -62,5 +64,6 @@ impl Rule {
         Self::LosersRunOn,
         Self::SpareDrained,
         Self::LeaveAtOnce,
+        Self::LastCall,
     ];
 }

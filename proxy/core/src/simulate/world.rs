@@ -171,9 +171,12 @@ impl<'a> World<'a> {
         let Some(live) = self.live.get_mut(&id) else { return };
         let Proxy { pool, rng } = &mut self.proxies[live.proxy];
         let is_alone = live.outs.len() == 1 && live.outs[0].attempt.number == number;
-        let second = if is_alone { live.exchange.hedge(pool, self.now, rng) } else { None };
-        if let Some(attempt) = second {
-            self.send(id, attempt, true);
+        if !is_alone {
+            return;
+        }
+        match live.exchange.hedge(pool, self.now, rng) {
+            Ok(attempt) => self.send(id, attempt, true),
+            Err(again_at) => self.expect_hedge(id, again_at),
         }
     }
 
@@ -200,11 +203,12 @@ impl<'a> World<'a> {
         live.outs.push(Out { attempt, comes });
         live.executions += u32::from(executes);
         let (proxy, request, number) = (live.proxy, live.request, attempt.number);
+        let paid = live.exchange.attempts().last().is_some_and(|attempt| attempt.paid);
         self.queue.push(at.min(attempt.deadline), Due::Outcome { id, number });
         if let Some(at) = attempt.hedge_at {
             self.queue.push(at, Due::Hedge { id, number });
         }
-        self.tell(proxy, What::Chosen { request, attempt, executes, hedge });
+        self.tell(proxy, What::Chosen { request, attempt, executes, hedge, paid });
     }
 
     fn come(&mut self, id: u64, number: usize) {

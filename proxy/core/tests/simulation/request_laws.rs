@@ -111,9 +111,9 @@ impl<'a> RequestLaws<'a> {
                 self.open.insert(request.id, Open { reads, deadline, ..Open::default() });
                 self.deposit(step.at);
             }
-            What::Chosen { request, attempt, executes, hedge } => {
+            What::Chosen { request, attempt, executes, hedge, paid } => {
                 if hedge {
-                    self.hedged(step.at, step.pool, request, attempt);
+                    self.hedged(step.at, step.pool, request, attempt, paid);
                 }
                 self.chosen((step.at, step.pool), request, attempt, executes);
             }
@@ -153,19 +153,32 @@ impl<'a> RequestLaws<'a> {
     }
 
     /// A second attempt: only for what reads, only beside one that is late, only where it helps.
-    fn hedged(&mut self, at: Timestamp, pool: &Pool, request: Request, attempt: Attempt) {
+    fn hedged(&mut self, at: Timestamp, pool: &Pool, request: Request, attempt: Attempt, paid: bool) {
         let policy = self.scenario.pool.hedge;
-        let open = &self.open[&request.id];
+        self.flow(at);
+        let open = self.open.get_mut(&request.id).expect("only an open exchange is hedged");
         assert!(request.terms.safety == Safety::Safe, "what writes was hedged");
         assert!(request.terms.replayable, "a body that is gone was hedged");
         let [first] = open.outs[..] else { panic!("{} attempts were out", open.outs.len()) };
-        assert!(policy.enabled || first.probe, "hedging is off, and this is no probe");
-        self.hedged += u64::from(!first.probe);
+        assert!(policy.enabled || first.probe || paid, "hedging is off, and this is no probe");
+        let asked_at = open.asked_at[first.number - 1];
         let late = match policy.after {
             HedgeAfter::P95 => policy.after_min,
             HedgeAfter::Fixed(delay) => delay,
         };
-        assert!(at >= open.asked_at[first.number - 1] + late, "hedged before it was late");
+        let (left, passed) = (open.deadline.since(asked_at), at.since(asked_at));
+        let attempt_limit = self.scenario.pool.timeouts.attempt;
+        let is_last_call = passed + Duration::from_micros(1) > left / 2 && left / 2 < attempt_limit;
+        if paid {
+            assert!(is_last_call, "another was asked although there was time");
+            assert!(self.budget > 1.0 - 1e-6, "a last call that nobody paid for");
+            open.paid += 1;
+            self.budget -= 1.0;
+            self.paid += 1;
+        } else {
+            self.hedged += u64::from(!first.probe);
+            assert!(passed >= late || is_last_call, "hedged before it was late");
+        }
         assert!(!open.tried.contains(&attempt.upstream.number()), "hedged where it had been");
         let is_in = pool.upstreams()[attempt.upstream.number()].health().in_rotation();
         assert!(is_in && !pool.in_panic(), "hedged where nobody is well");

@@ -43,6 +43,7 @@ const fn harm(rule: Rule) -> Harm {
         Rule::HedgeBudget => Harm::Law("in their budget"),
         Rule::SpareDrained => Harm::Law("a drained upstream was asked"),
         Rule::LeaveAtOnce => Harm::Law("wait for an ejected upstream"),
+        Rule::LastCall => Harm::Outage(who_is_in_a_hurry_waits_in_vain),
         Rule::LeaveFreely => Harm::Law("although it could have been tried again"),
     }
 }
@@ -132,4 +133,12 @@ fn a_dark_region_is_still_asked(scenario: &Scenario) -> bool {
 fn a_region_returns_all_at_once(scenario: &Scenario) -> bool {
     let report = run(scenario, 1, &mut |_| {});
     report.timeline.overload(0, 0.5, second(45), second(52)) > 0.5
+}
+
+fn who_is_in_a_hurry_waits_in_vain(scenario: &Scenario) -> bool {
+    let mut scenario = under(scenario, Weather::Hang, 1);
+    scenario.traffic.hurried = Ratio::percent(100);
+    let calm = Scenario { skies: vec![Sky::default(), Sky::default()], ..scenario.clone() };
+    let lost = |scenario: &Scenario| run(scenario, 1, &mut |_| {}).lost;
+    lost(&scenario) > lost(&calm) * 2
 }
