@@ -5,7 +5,7 @@ use harness::authority::Authority;
 use harness::eventually;
 use harness::proxy::Proxy;
 use harness::setup::Setup;
-use harness::upstream::answer::{bad_gateway, forbidden, outcome, record};
+use harness::upstream::answer::{Wrapped, bad_gateway, envelope, forbidden, outcome, record};
 use harness::upstream::ledger::Seen;
 use harness::upstream::script::{Answer, Behaviour, Order};
 use harness::upstream::{Speech, Upstream};
@@ -38,6 +38,8 @@ enum Fault {
     Refused,
     Frozen,
     Says(Answer),
+    /// No check excuses it, but one that has met it too and passes again has news.
+    OfTheApplication(Answer),
 }
 
 async fn is_back_after(world: &World, fault: Fault) -> Duration {
@@ -45,10 +47,17 @@ async fn is_back_after(world: &World, fault: Fault) -> Duration {
     match &fault {
         Fault::Refused => world.virginia.refuse().await,
         Fault::Frozen => world.virginia.freeze(),
-        Fault::Says(answer) => world.virginia.obey(Order::before(Behaviour::Say(answer.clone()))),
+        Fault::Says(answer) | Fault::OfTheApplication(answer) => {
+            world.virginia.obey(Order::before(Behaviour::Say(answer.clone())))
+        }
     }
     while world.proxy.state_of("virginia") != "ejected" {
         assert_eq!(client.get("/Patient/1").await.status, 200, "{fault:?}");
+    }
+    if let Fault::OfTheApplication(_) = &fault {
+        let failed = [("upstream", "virginia"), ("result", "failed")];
+        let count = || world.proxy.metrics().count("aorta_upstream_checks_total", &failed);
+        eventually::found("a check has met it too", || (count() > 0).then_some(())).await;
     }
     world.virginia.heal();
     let healed = Instant::now();
@@ -58,7 +67,10 @@ async fn is_back_after(world: &World, fault: Fault) -> Duration {
 
 #[tokio::test]
 async fn traffic_is_back_within_two_seconds_of_recovery_with_a_one_second_check() {
-    for fault in [Fault::Refused, Fault::Frozen, Fault::Says(forbidden()), Fault::Says(bad_gateway())] {
+    let wrapped = envelope(&outcome(500, "exception"), Wrapped::Text);
+    let of_the_application = [outcome(500, "exception"), outcome(503, "transient"), wrapped];
+    let faults = [Fault::Refused, Fault::Frozen, Fault::Says(forbidden()), Fault::Says(bad_gateway())];
+    for fault in faults.into_iter().chain(of_the_application.map(Fault::OfTheApplication)) {
         let world = world("{path: /metadata, interval: 1s}").await;
         let took = is_back_after(&world, fault).await;
         assert!(took < Duration::from_secs(2), "{took:?}");

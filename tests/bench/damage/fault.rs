@@ -41,11 +41,6 @@ impl Fault {
     /// Those that cut an answer off.
     pub(super) const CUTS: [Self; 2] = [Self::Ordered("reset_inside", 0), Self::Ordered("truncate", 0)];
 
-    /// Those that the function's own failures would look like: a check that passes does not excuse them, so whom they
-    /// ejected comes back when its time is over.
-    pub(super) const OF_THE_APPLICATION: [Self; 3] =
-        [Self::Ordered("internal", 0), Self::Ordered("unavailable", 0), Self::Ordered("envelope_500", 0)];
-
     /// Those in which a client waits, unless somebody asks elsewhere before the attempt's time is up.
     pub(super) const WAITING: [Self; 3] =
         [Self::Frozen, Self::Ordered("hang", 0), Self::Ordered("slow", 2000)];

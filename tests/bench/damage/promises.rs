@@ -1,6 +1,5 @@
 //! What Aorta promises of a lost region, held against what was seen.
 
-use super::fault::Fault;
 use super::run::Run;
 use crate::figures::median;
 use crate::peers::Contender;
@@ -15,9 +14,7 @@ const BACK_MAX: f64 = 2.0;
 pub(super) fn of_losses(reads: &[Run], creates: &[Run]) -> Vec<Promise> {
     let lost: usize = reads.iter().filter(is_ours).map(|run| run.lost).sum();
     let twice: usize = creates.iter().filter(is_ours).map(|run| run.twice).sum();
-    let is_excused = |run: &&Run| !Fault::OF_THE_APPLICATION.map(Fault::name).contains(&run.fault);
-    let seen = reads.iter().filter(is_ours).filter(is_excused);
-    let backs: Vec<_> = seen.map(|run| (seconds(run.back), run.fault)).collect();
+    let backs: Vec<_> = reads.iter().filter(is_ours).map(|run| (seconds(run.back), run.fault)).collect();
     let (slowest, fault) =
         backs.into_iter().max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or_default();
     vec![
@@ -28,9 +25,7 @@ pub(super) fn of_losses(reads: &[Run], creates: &[Run]) -> Vec<Promise> {
             kept: twice == 0,
         },
         Promise {
-            says: format!(
-                "a region that a check finds well again serves within {BACK_MAX} s of its recovery"
-            ),
+            says: format!("a region serves within {BACK_MAX} s of its recovery"),
             seen: format!("{slowest:.2} s ({fault})"),
             kept: slowest <= BACK_MAX,
         },

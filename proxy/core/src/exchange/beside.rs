@@ -39,11 +39,12 @@ impl Purse {
     }
 
     fn pay(self, pool: &mut Pool, now: Timestamp) {
-        match self {
-            Self::Nobody => {}
-            Self::Hedges => drop(pool.hedge_budget().withdraw(now)),
-            Self::Retries => drop(pool.budget().withdraw(now)),
-        }
+        let budget = match self {
+            Self::Nobody => return,
+            Self::Hedges => pool.hedge_budget(),
+            Self::Retries => pool.budget(),
+        };
+        budget.withdraw(now);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the proxy's own checks taught the pool: those that verify a denial, and those that come by themselves.
 
 use super::{Guard, Pool, PoolEvent, Rule};
-use crate::check::CheckResult;
+use crate::check::{CheckResult, Checked};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
 use crate::upstream::{Health, Suspicion, UpstreamKey};
@@ -52,6 +52,7 @@ impl Pool {
             return;
         };
         let held = &mut self.upstreams[place];
+        let failed_before = held.checked != Checked::default();
         let after = held.checked.after(result, &policy);
         let turned = held.checked.is_up() != after.is_up();
         // What it saw was before the last change of health: it counts, and decides nothing.
@@ -63,19 +64,29 @@ impl Pool {
             return;
         }
         if result == CheckResult::Passed {
-            self.on_passed_check(place, turned, now, rng);
+            self.on_passed_check(place, (failed_before, turned), now, rng);
         } else {
             self.on_failed_check(place, turned, now, rng);
         }
     }
 
-    fn on_passed_check(&mut self, upstream: usize, rose: bool, now: Timestamp, rng: &mut Rng) {
+    fn on_passed_check(
+        &mut self,
+        upstream: usize,
+        (failed_before, rose): (bool, bool),
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
         let held = &mut self.upstreams[upstream];
         let is_settled = held.health == Health::Healthy || held.health.is_draining();
-        if is_settled || !held.cause.is_seen_by_checks() {
+        let sees = held.cause.is_seen_by_checks();
+        // What the application did to clients no check excuses. But one that met a failure as well, and passes now,
+        // has news of it: a request may find out.
+        let has_news = failed_before && held.cause != EjectReason::Operator;
+        if is_settled || !(sees || has_news) {
             return;
         }
-        if rose {
+        if rose && sees {
             self.readmit(upstream, now, rng);
             return;
         }

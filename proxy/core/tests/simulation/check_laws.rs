@@ -14,6 +14,8 @@ struct Memory {
     /// Checks in a row that failed, and that passed; one that says nothing is none.
     failed: u32,
     passed: u32,
+    /// The last one that passed came after one that failed, or after too few others that passed to undo that.
+    had_news: bool,
     /// What first condemned it since it was last healthy.
     cause: Option<EjectReason>,
 }
@@ -37,9 +39,13 @@ impl<'a> CheckLaws<'a> {
             What::Checked { upstream, result } => {
                 self.checked = Some((upstream.number(), result));
                 let memory = &mut self.memories[upstream.number()];
+                let rise = self.scenario.pool.active_health.map_or(0, |policy| policy.rise.get());
                 match result {
                     CheckResult::Unclear => {}
-                    CheckResult::Passed => (memory.failed, memory.passed) = (0, memory.passed + 1),
+                    CheckResult::Passed => {
+                        memory.had_news = memory.failed > 0 || (memory.had_news && memory.passed < rise);
+                        (memory.failed, memory.passed) = (0, memory.passed + 1);
+                    }
                     _ => (memory.failed, memory.passed) = (memory.failed + 1, 0),
                 }
             }
@@ -81,7 +87,12 @@ impl<'a> CheckLaws<'a> {
             }
             PoolEvent::ProbingStarted { upstream } if self.is_after_a_check_of(upstream.number()) => {
                 let cause = self.memories[upstream.number()].cause;
-                assert!(cause.is_none_or(checks_can_tell), "a check ended the wait after {cause:?}");
+                let has_news =
+                    self.memories[upstream.number()].had_news && cause != Some(EjectReason::Operator);
+                assert!(
+                    has_news || cause.is_none_or(checks_can_tell),
+                    "a check ended the wait after {cause:?}, of which it has seen nothing"
+                );
             }
             _ => {}
         }

@@ -346,7 +346,11 @@ static CONCURRENCY: [Key; 3] = [
 ];
 
 static HEDGE: [Key; 4] = [
-    live("enabled", flag(false), "Hedge at all; in any case a probe by a request is, and a read whose deadline is near."),
+    live(
+        "enabled",
+        flag(false),
+        "Hedge at all; in any case a probe by a request is, and a read whose deadline is near.",
+    ),
     live("after", text("p95", "200ms"), "How late an answer must be: `p95` of the pool's reads, or a time."),
     live("after_min", duration(ms(20), ms(0), secs(60)), "The least that `p95` comes to."),
     live("budget_percent", count(5, 0, 100), "Hedges for each hundred requests."),

@@ -73,24 +73,41 @@ fn a_passed_check_ends_the_wait_after_failures_of_transport_or_gateway() {
 }
 
 #[test]
-fn a_passed_check_neither_ends_the_wait_nor_readmits_after_failures_of_the_application() {
+fn checks_that_pass_neither_end_the_wait_nor_readmit_after_failures_of_the_application() {
     let mut yard = checked();
     yard.see(0, Class::AppFailed, 5);
     let Health::Ejected { reason, until, .. } = yard.health(0) else { panic!("not ejected") };
     assert_eq!(reason, EjectReason::ConsecutiveAppFailures);
     yard.now = Timestamp::from_micros(until.as_micros() - 1);
-    for _ in 0..2 {
-        let now = yard.now;
-        check(&mut yard, 0, CheckResult::Failed, 3);
-        check(&mut yard, 0, CheckResult::Passed, 5);
-        assert_eq!(name(&yard), "ejected");
-        yard.now = now;
-    }
+    let now = yard.now;
+    check(&mut yard, 0, CheckResult::Passed, 50);
+    assert_eq!(name(&yard), "ejected");
+    yard.now = now;
     yard.wait_out(0);
     let probe = yard.choose(READ);
     assert!(probe.is_probe());
     check(&mut yard, 0, CheckResult::Passed, 5);
     assert_eq!(name(&yard), "probing", "only real requests bring it back");
+    yard.readmit(0);
+}
+
+#[test]
+fn a_check_that_failed_as_the_application_did_and_passes_again_lets_a_request_find_out() {
+    let mut yard = checked();
+    check(&mut yard, 0, CheckResult::Failed, 1);
+    yard.see(0, Class::AppFailed, 5);
+    assert_eq!(name(&yard), "ejected");
+    check(&mut yard, 0, CheckResult::Passed, 1);
+    assert_eq!(name(&yard), "probing", "long before its ejection is over");
+    check(&mut yard, 0, CheckResult::Passed, 5);
+    assert_eq!(name(&yard), "probing", "only real requests bring it back");
+    let probe = yard.choose(READ);
+    yard.settle(probe, Class::AppFailed);
+    check(&mut yard, 0, CheckResult::Passed, 5);
+    assert_eq!(name(&yard), "ejected", "the checks do not see what ails it");
+    check(&mut yard, 0, CheckResult::Failed, 5);
+    check(&mut yard, 0, CheckResult::Passed, 5);
+    assert_eq!(name(&yard), "probing", "now they do");
     yard.readmit(0);
 }
 
