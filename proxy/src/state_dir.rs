@@ -3,13 +3,18 @@
 //!
 //! One process writes there at a time: whoever holds the lock, until it ends or another one takes over from it.
 
+use crate::clock;
+use aorta_core::time::Timestamp;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+/// Whoever takes over finds the one before still there, for less than this.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Nothing that is kept there comes near this.
 const FILE_MAX: u64 = 4 << 20;
 
@@ -19,12 +24,18 @@ pub struct StateDir {
     path: PathBuf,
     lock: Mutex<Lock>,
     good: AtomicBool,
+    /// Another process may keep it for so long before that is said.
+    patience: Duration,
+    /// That it cannot be written has been said.
+    told: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Lock {
-    /// Not tried, or somebody else has it.
+    /// Not tried.
     None,
+    /// Somebody else has had it since then, or for longer.
+    Taken(Timestamp),
     Held(#[expect(dead_code, reason = "it is held by being open")] File),
     /// Another process keeps what this one kept.
     GivenUp,
@@ -34,7 +45,13 @@ impl StateDir {
     /// This folder; nothing is done yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), lock: Mutex::new(Lock::None), good: AtomicBool::new(true) }
+        Self {
+            path: path.to_owned(),
+            lock: Mutex::new(Lock::None),
+            good: AtomicBool::new(true),
+            patience: PATIENCE,
+            told: AtomicBool::new(false),
+        }
     }
 
     /// The last attempt to write succeeded.
@@ -56,16 +73,21 @@ impl StateDir {
             return false;
         }
         let written = self.take(&mut lock).and_then(|()| self.replace(name, text));
-        let was_good = self.good.swap(written.is_ok(), Ordering::Relaxed);
+        self.good.store(written.is_ok(), Ordering::Relaxed);
         match &written {
-            Err(error) if was_good => tracing::warn!(
+            Err(_) if matches!(*lock, Lock::Taken(since) if clock::now().since(since) < self.patience) => {}
+            Err(error) if !self.told.swap(true, Ordering::Relaxed) => tracing::warn!(
                 folder = %self.path.display(),
                 %error,
                 "what is known of upstreams cannot be saved, and a restart would forget it: let `state_dir` name a \
                  folder of this proxy's own that it may write to, on a disk with room"
             ),
-            Ok(()) if !was_good => tracing::info!("what is known of upstreams is saved again"),
-            _ => {}
+            Err(_) => {}
+            Ok(()) => {
+                if self.told.swap(false, Ordering::Relaxed) {
+                    tracing::info!("what is known of upstreams is saved again");
+                }
+            }
         }
         written.is_ok()
     }
@@ -117,7 +139,12 @@ impl StateDir {
                 *lock = Lock::Held(file);
                 Ok(())
             }
-            Err(TryLockError::WouldBlock) => Err(io::Error::other("another proxy keeps this folder")),
+            Err(TryLockError::WouldBlock) => {
+                if matches!(lock, Lock::None) {
+                    *lock = Lock::Taken(clock::now());
+                }
+                Err(io::Error::other("another proxy keeps this folder"))
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -149,10 +176,15 @@ mod tests {
         assert!(one.write("a.json", b"old") && one.write("a.json", b"new") && one.write("drills/b", b"b"));
         assert_eq!(one.read("a.json").unwrap().as_deref(), Some(&b"new"[..]));
         assert_eq!((one.names("drills"), one.names("none").len()), (vec!["b".to_owned()], 0));
+        let told = |state: &StateDir| state.told.load(Ordering::Relaxed);
         assert!(!other.write("a.json", b"other") && !other.is_good() && one.is_good());
+        assert!(!told(&other), "in an upgrade that is no trouble");
+        let other = StateDir { patience: Duration::ZERO, ..other };
+        assert!(!other.write("a.json", b"other") && told(&other), "for long it is one");
         assert_eq!(other.read("a.json").unwrap(), None, "it is not this one's");
         one.let_go();
         assert!(!one.write("a.json", b"late") && other.write("a.json", b"other") && other.is_good());
+        assert!(!told(&other));
     }
 
     #[test]
@@ -162,7 +194,7 @@ mod tests {
         std::fs::write(&path, "no folder").unwrap();
         let state = StateDir::new(&path);
         assert!(state.is_good(), "nothing had to be written yet");
-        assert!(!state.write("a.json", b"text") && !state.is_good());
+        assert!(!state.write("a.json", b"text") && !state.is_good() && state.told.load(Ordering::Relaxed));
         assert_eq!(state.read("a.json").unwrap(), None);
     }
 }

@@ -281,6 +281,10 @@ async fn who_is_ejected_stays_ejected_after_an_upgrade_and_a_drill_goes_on() {
     assert_eq!(reads(&world, 20).await, 0);
     world.proxy.upgrade();
     assert!(is_active(&world));
+    assert!(
+        !world.proxy.program.said().contains("cannot be saved"),
+        "that the other one kept it is no trouble"
+    );
     assert_eq!(world.proxy.state_of("virginia"), "ejected");
     assert_eq!(report(&world, &id).await["end"], "time_up");
     assert_eq!(world.proxy.state_of("virginia"), "healthy");
