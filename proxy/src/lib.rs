@@ -15,7 +15,7 @@
 //!    FHIR.
 //!
 //! Beside them: [`config`] (what the operator wrote), [`snapshot`] (what is in force), [`reload`] (how another one comes into force), [`resolver`] (names to
-//! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all), [`scratch`] (one buffer to read into),
+//! addresses), [`check`] (the proxy's own check request), [`buffers`] (one budget of bytes for all), [`scratch`] (one buffer to read into), `lanes` (sixteen bytes of a text at a time),
 //! [`clock`] (the only one), [`last_call`], [`limits`] (of the machine), [`log_level`], [`admin`] and [`admin_client`], [`explain`] (why),
 //! [`simulate`] (a configuration in virtual time), [`tape`] (what the core was
 //! asked, to be asked again), [`sign`] (signatures of AWS).
@@ -45,6 +45,7 @@ pub mod headers;
 pub mod intake;
 pub mod interaction;
 pub mod keeper;
+mod lanes;
 pub mod last_call;
 pub mod life;
 pub mod limits;

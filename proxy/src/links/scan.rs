@@ -4,11 +4,14 @@
 //! brackets and quotes. It judges no JSON: whatever comes, it only ever changes the beginning of a string that
 //! stands where a link stands.
 
+mod skip;
 mod url;
 
 use super::Edit;
 use super::place::Links;
+use crate::lanes;
 use memchr::memchr2;
+use skip::Skip;
 use url::Url;
 
 /// An object or array in which links stand, or stand further down. A Bundle in a Bundle is followed once: the
@@ -93,8 +96,8 @@ pub(super) struct Scanner<'l> {
     escaped: bool,
     stack: [Place; DEPTH],
     depth: usize,
-    /// Brackets open inside of what is skipped.
-    skipped: usize,
+    /// A value without links.
+    skip: Skip,
     /// A colon stands behind the last key.
     at_value: bool,
     key: Key,
@@ -118,7 +121,7 @@ impl<'l> Scanner<'l> {
             escaped: false,
             stack: [Place::Bundle; DEPTH],
             depth: 0,
-            skipped: 0,
+            skip: Skip::none(),
             at_value: false,
             key: Key::Other,
             word: [0; WORD_MAX],
@@ -145,10 +148,10 @@ impl<'l> Scanner<'l> {
         let mut at = 0;
         while at < piece.len() && !self.done {
             at = match self.lex {
-                Lex::Between if self.skipped > 0 => self.skip(piece, at),
+                Lex::Between if self.skip.is_open() => at + self.skip.pass(&piece[at..]),
                 Lex::Between => self.structure(piece[at], at),
                 Lex::Text => self.text(piece, at),
-                Lex::Word(word) => self.short(word, piece[at], at),
+                Lex::Word(word) => self.short(word, piece, at),
                 Lex::Url => self.begin_url(piece, at, edits),
                 Lex::UrlTail => self.end_url(piece, at, edits),
             };
@@ -172,30 +175,10 @@ impl<'l> Scanner<'l> {
                 *slot = place;
                 self.depth += 1;
             }
-            None => self.skipped = 1,
+            None => self.skip = Skip::opened(),
         }
         self.at_value = false;
         self.key = Key::Other;
-    }
-
-    fn skip(&mut self, piece: &[u8], at: usize) -> usize {
-        for (offset, byte) in piece[at..].iter().enumerate() {
-            match byte {
-                b'"' => {
-                    self.lex = Lex::Text;
-                    return at + offset + 1;
-                }
-                b'{' | b'[' => self.skipped += 1,
-                b'}' | b']' => {
-                    self.skipped -= 1;
-                    if self.skipped == 0 {
-                        return at + offset + 1;
-                    }
-                }
-                _ => {}
-            }
-        }
-        piece.len()
     }
 
     fn text(&mut self, piece: &[u8], at: usize) -> usize {
@@ -260,7 +243,7 @@ impl<'l> Scanner<'l> {
             (Some(Place::Entry), Key::Resource) if self.answers_batch && self.depth == 3 => {
                 self.push(Place::Bundle);
             }
-            _ => self.skipped = 1,
+            _ => self.skip = Skip::opened(),
         }
     }
 
@@ -269,15 +252,24 @@ impl<'l> Scanner<'l> {
             (None, _) => self.done = true,
             (Some(Place::Bundle), Key::Link) => self.push(Place::Links),
             (Some(Place::Bundle), Key::Entry) => self.push(Place::Entries),
-            _ => self.skipped = 1,
+            _ => self.skip = Skip::opened(),
         }
     }
 
-    /// One byte of a short string.
-    fn short(&mut self, word: Word, byte: u8, at: usize) -> usize {
+    /// A short string: most lie in one piece and are taken from there, the others byte by byte.
+    fn short(&mut self, word: Word, piece: &[u8], at: usize) -> usize {
+        if self.word_len == 0
+            && let Some(length) = plain_length(&piece[at..])
+        {
+            self.lex = Lex::Between;
+            self.end_word(word, &piece[at..at + length]);
+            return at + length + 1;
+        }
+        let byte = piece[at];
         if byte == b'"' && !self.escaped {
             self.lex = Lex::Between;
-            self.end_word(word);
+            let text = self.word;
+            self.end_word(word, text.get(..self.word_len).unwrap_or_default());
             return at + 1;
         }
         // An escape makes it another word: nobody writes these with one.
@@ -289,8 +281,7 @@ impl<'l> Scanner<'l> {
         at + 1
     }
 
-    fn end_word(&mut self, word: Word) {
-        let text = self.word.get(..self.word_len).unwrap_or_default();
+    fn end_word(&mut self, word: Word, text: &[u8]) {
         match word {
             Word::Key => self.key = Key::named(text),
             Word::Relation => self.leads_on = text != b"self",
@@ -308,7 +299,7 @@ impl<'l> Scanner<'l> {
             }
             Word::ResourceType | Word::Type => {
                 self.depth -= 1;
-                self.skipped = 1;
+                self.skip = Skip::opened();
             }
         }
     }
@@ -323,6 +314,14 @@ impl<'l> Scanner<'l> {
 
     /// Reads until the URL can be judged. What was read in earlier pieces is put in front of this one then.
     fn begin_url(&mut self, piece: &[u8], start: usize, edits: &mut Vec<Edit>) -> usize {
+        if self.url.is_unread()
+            && let Some(length) = memchr2(b'"', b'\\', &piece[start..])
+            && piece[start + length] == b'"'
+        {
+            self.lex = Lex::Between;
+            self.url.whole(&self.links, &piece[start..start + length], start, edits);
+            return start + length + 1;
+        }
         let mut at = start;
         while let Some(&byte) = piece.get(at) {
             if self.url.closes(byte) || self.url.is_enough(self.enough) {
@@ -349,4 +348,11 @@ impl<'l> Scanner<'l> {
         }
         at
     }
+}
+
+/// The length of a word that ends within the next sixteen bytes, and holds no escape.
+fn plain_length(text: &[u8]) -> Option<usize> {
+    let ends = lanes::ends_run(text.first_chunk()?);
+    let length = ends.trailing_zeros() as usize;
+    (text.get(length) == Some(&b'"')).then_some(length)
 }

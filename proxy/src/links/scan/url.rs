@@ -48,6 +48,25 @@ impl Url {
         (self.may_mark, self.has_query) = (may_mark, false);
     }
 
+    /// Nothing of it was looked at.
+    pub(super) const fn is_unread(&self) -> bool {
+        self.read == 0
+    }
+
+    /// All of one that is written without escapes, and lies in one piece.
+    pub(super) fn whole(&mut self, links: &Links<'_>, url: &[u8], start: usize, edits: &mut Vec<Edit>) {
+        let kin = links.judge(url);
+        self.may_mark &= kin != Kin::Foreign && !url.contains(&b'#');
+        self.has_query = self.may_mark && url.contains(&b'?');
+        match kin {
+            Kin::Ours { cut, put } if url.get(..cut) != Some(put.as_bytes()) => {
+                edits.push(Edit { from: start, to: start + cut, text: put.into_bytes() });
+            }
+            _ => {}
+        }
+        edits.extend(self.mark(links, start + url.len()));
+    }
+
     /// What was kept back.
     pub(super) fn left(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.kept)
