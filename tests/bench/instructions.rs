@@ -27,10 +27,13 @@ const REQUESTS: u64 = 1000;
 /// What an emulator needs for that on a busy machine.
 const MILLIS_MAX: u64 = 120_000;
 
-const CASES: [(bool, Ask); 3] = [
+const CASES: [(bool, Ask); 5] = [
     (false, Ask { create: false, payload: Payload::Record }),
     (true, Ask { create: false, payload: Payload::Record }),
     (false, Ask { create: true, payload: Payload::Record }),
+    // What each byte of a long answer takes, and of a long request.
+    (false, Ask { create: false, payload: Payload::Page }),
+    (false, Ask { create: true, payload: Payload::Page }),
 ];
 
 /// Counts, and reports; renews the file where that is wanted, holds the figures against it otherwise.
