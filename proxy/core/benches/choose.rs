@@ -1,13 +1,18 @@
 //! Nanoseconds per decision, by policy: choose an upstream and settle its attempt, and a whole exchange around
-//! both.
+//! both. With everything on that judges: outliers, checks and hedging.
+//!
+//! The promise: a decision takes under 200 ns among 30 upstreams, by every policy. Seen on a busy virtual machine: 34
+//! (random) to 99 ns (ring_hash), and 77 to 144 ns for the whole exchange; among 300 at most 420 and 460 ns.
 //!
 //! Plain timing on one thread, as a table: the least of many short rounds, because whatever else the machine does can
 //! only add to it.
 
 use aorta_core::balance::BalancePolicy;
+use aorta_core::check::ActiveHealth;
 use aorta_core::classify::{AnswerFacts, BodyFacts, Class};
 use aorta_core::exchange::{Exchange, Terms};
 use aorta_core::fhir_safety::Safety;
+use aorta_core::hedge::HedgePolicy;
 use aorta_core::pool::{Outcome, Pool, PoolSpec, Wish};
 use aorta_core::time::Timestamp;
 use aorta_core::upstream::UpstreamSpec;
@@ -34,7 +39,7 @@ fn main() {
 }
 
 fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
-    let wish = Wish { may_probe: true, key: Some(now.as_micros()), ..Wish::default() };
+    let wish = Wish { may_probe: true, key: Some(now.as_micros()), reader: Some(1), ..Wish::default() };
     if let Some(choice) = pool.choose(black_box(wish), now, rng) {
         let outcome = Outcome { class: Class::Answered, retry_after: None, client: 1, wrote: false };
         pool.settle(black_box(choice), outcome, now, rng);
@@ -95,6 +100,8 @@ fn spec(balance: BalancePolicy, upstreams: usize) -> PoolSpec {
         name: "records".to_owned(),
         upstreams: (0..upstreams).map(upstream).collect(),
         balance,
+        active_health: Some(ActiveHealth::default()),
+        hedge: HedgePolicy { enabled: true, ..HedgePolicy::default() },
         ..PoolSpec::default()
     }
 }

@@ -12,15 +12,19 @@
 
 mod draw;
 mod least_request;
+mod members;
 pub mod peak_ewma;
 pub mod ring_hash;
 pub mod round_robin;
 
 use crate::time::Timestamp;
+use draw::{Known, Walked};
 use fastrand::Rng;
 use peak_ewma::Latency;
 use ring_hash::RingHash;
 use round_robin::RoundRobin;
+
+pub(crate) use members::Members;
 
 /// Who is asked next among those that may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -135,11 +139,32 @@ impl Balancer {
             (Memory::RoundRobin(turn), _) => {
                 turn.pick(candidates.map(|candidate| (candidate.index, candidate.weight)))
             }
-            (Memory::LeastRequest, _) => least_request::pick(candidates, rng),
-            (Memory::PeakEwma, _) => peak_ewma::pick(candidates, *now, rng),
+            (Memory::LeastRequest, _) => least_request::pick(&Walked(candidates), rng),
+            (Memory::PeakEwma, _) => peak_ewma::pick(&Walked(candidates), *now, rng),
             (Memory::RingHash(ring), Some(key)) => ring.pick(candidates, key),
             (Memory::RingHash(_), None) | (Memory::Random, _) => {
-                draw::one(candidates, rng).map(|candidate| candidate.index)
+                draw::one(&Walked(candidates), rng).map(|candidate| candidate.index)
+            }
+        }
+    }
+
+    /// Picks one of candidates that are written down, the same one as [`Balancer::pick`] does. `look` is asked of
+    /// those alone that are compared; `out` is what is out at all of them.
+    pub(crate) fn pick_of(
+        &mut self,
+        members: &Members,
+        look: impl Fn(usize) -> Candidate + Copy,
+        out: impl FnOnce() -> u64,
+        circumstances: &mut Circumstances<'_>,
+    ) -> Option<usize> {
+        let Circumstances { now, key, rng } = circumstances;
+        match (&mut self.memory, *key) {
+            (Memory::RoundRobin(turn), _) => turn.pick(members.iter()),
+            (Memory::LeastRequest, _) => least_request::pick(&Known(members, look), rng),
+            (Memory::PeakEwma, _) => peak_ewma::pick(&Known(members, look), *now, rng),
+            (Memory::RingHash(ring), Some(key)) => ring.pick_of(members, look, out, key),
+            (Memory::RingHash(_), None) | (Memory::Random, _) => {
+                draw::one(&Known(members, look), rng).map(|candidate| candidate.index)
             }
         }
     }

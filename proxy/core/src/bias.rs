@@ -43,6 +43,13 @@ impl Bias {
         if self.halvings == 0 { share } else { (share >> self.halvings(now)).max(1) }
     }
 
+    /// When a halving is next undone; never while there is none.
+    pub(crate) fn next_step(&self, now: Timestamp) -> Timestamp {
+        let left = self.halvings(now);
+        let undone = self.halvings - left;
+        if left == 0 { Timestamp::FAR_FUTURE } else { self.until + RECOVERY * undone }
+    }
+
     fn halvings(&self, now: Timestamp) -> u32 {
         if now < self.until {
             return self.halvings;

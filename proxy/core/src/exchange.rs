@@ -126,12 +126,12 @@ impl Exchange {
             _ => None,
         };
         let passed = pool.passed(&wish, choice.as_ref(), now);
-        let nobody = match self.terms.page {
-            _ if pool.lacks_room() => Refusal::Overloaded,
-            Some(_) => Refusal::PageGone,
-            None => Refusal::NoUpstream,
-        };
         let Some(mut choice) = choice else {
+            let nobody = match self.terms.page {
+                _ if pool.lacks_room() => Refusal::Overloaded,
+                Some(_) => Refusal::PageGone,
+                None => Refusal::NoUpstream,
+            };
             self.passed = passed;
             return Err(self.refuse(nobody));
         };

@@ -5,6 +5,7 @@
 
 mod checks;
 mod choose;
+mod crowd;
 mod drill;
 mod memory;
 mod orders;
@@ -35,6 +36,7 @@ use crate::slow_start::SlowStart;
 use crate::time::Timestamp;
 use crate::timeout::Timeouts;
 use crate::upstream::{Health, Upstream, UpstreamKey, UpstreamSpec};
+use crowd::Crowd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,6 +206,9 @@ pub struct Pool {
     next_key: u64,
     next_store: u64,
     balancer: Balancer,
+    crowd: Crowd,
+    /// Attempts that are out at its upstreams, without the retired ones.
+    out: u64,
     affinity: WriteAffinity,
     /// The priorities there are, lowest first.
     levels: Vec<u32>,
@@ -238,6 +243,8 @@ impl Pool {
             drill: None,
             drills: 0,
             events: Vec::new(),
+            crowd: Crowd::default(),
+            out: 0,
             upstreams: Vec::new(),
             retired: Vec::new(),
             next_key: 0,
@@ -361,7 +368,9 @@ impl Pool {
         self.upstreams.iter().position(|held| held.key == key)
     }
 
+    /// Somebody's health has changed.
     fn review_panic(&mut self) {
+        self.crowd.forget();
         self.unwell = self.upstreams.len() - self.healthy();
         // Whom an operator has drained, no panic brings back.
         let standing = |held: &Upstream| !held.health.is_draining();

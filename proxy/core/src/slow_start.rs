@@ -38,6 +38,17 @@ impl Ramp {
         now >= self.until
     }
 
+    /// When its share next grows; never once it is over.
+    pub(crate) fn next_step(&self, now: Timestamp) -> Timestamp {
+        if self.is_over(now) {
+            return Timestamp::FAR_FUTURE;
+        }
+        let whole = self.until.since(self.from).as_micros();
+        let next = u128::from(self.percent(now) - FIRST + 1) * whole;
+        let micros = next.div_ceil(u128::from(100 - FIRST));
+        self.from + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
     /// The share of its weight that it carries, 10 to 100 per cent.
     pub(crate) fn percent(&self, now: Timestamp) -> u32 {
         if self.is_over(now) {

@@ -329,6 +329,21 @@ impl Upstream {
         !self.health.is_draining() && self.has_room()
     }
 
+    /// From this moment on time alone has changed whether it may be asked, or what it weighs.
+    pub(crate) fn changes_at(&self, now: Timestamp) -> Timestamp {
+        let later = |moment: Timestamp| if moment > now { moment } else { Timestamp::FAR_FUTURE };
+        let back = match self.health {
+            Health::Ejected { until, .. } => later(until),
+            _ => Timestamp::FAR_FUTURE,
+        };
+        let verified = match self.suspicion {
+            Suspicion::Verifying { until } => later(until),
+            _ => Timestamp::FAR_FUTURE,
+        };
+        let warmer = self.ramp.next_step(now);
+        later(self.skip_until).min(back).min(verified).min(warmer).min(self.bias.next_step(now))
+    }
+
     /// Nothing is asked of it, or it is in this data domain.
     pub(crate) fn is_in(&self, domain: Option<DomainKey>) -> bool {
         domain.is_none() || self.domain == domain

@@ -5,10 +5,11 @@
 //! one attempt at an upstream of weight 9 does not make it busier than an idle one of weight 1: within a round
 //! the draw, which goes by weight, decides.
 
-use super::{Candidate, draw};
+use super::Candidate;
+use super::draw::{self, Urn};
 use fastrand::Rng;
 
-pub(super) fn pick(candidates: impl Iterator<Item = Candidate> + Clone, rng: &mut Rng) -> Option<usize> {
+pub(super) fn pick(candidates: &impl Urn, rng: &mut Rng) -> Option<usize> {
     let (first, second) = draw::two(candidates, rng)?;
     let Some(second) = second else { return Some(first.index) };
     let lighter = first.weight.min(second.weight);

@@ -4,7 +4,8 @@
 //! an upstream that slows down is left at once, and trusted again bit by bit. The average of one that is not
 //! asked fades, so that it is asked again and nobody is forgotten.
 
-use super::{Candidate, draw};
+use super::Candidate;
+use super::draw::{self, Urn};
 use crate::time::Timestamp;
 use fastrand::Rng;
 use std::time::Duration;
@@ -58,11 +59,7 @@ impl Latency {
     }
 }
 
-pub(super) fn pick(
-    candidates: impl Iterator<Item = Candidate> + Clone,
-    now: Timestamp,
-    rng: &mut Rng,
-) -> Option<usize> {
+pub(super) fn pick(candidates: &impl Urn, now: Timestamp, rng: &mut Rng) -> Option<usize> {
     let (first, second) = draw::two(candidates, rng)?;
     let Some(second) = second else { return Some(first.index) };
     let lighter = first.weight.min(second.weight);

@@ -9,7 +9,7 @@
 //! Bounded load (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads"): an upstream that
 //! has more than its share times [`LOAD_MAX`] out is passed over, so that one busy key cannot drown it.
 
-use super::Candidate;
+use super::{Candidate, Members};
 
 /// The most one upstream carries, as a multiple of its fair share. The paper's c = 1.25: a smaller one moves
 /// keys all the time, a larger one bounds nothing with two or three regions.
@@ -36,18 +36,49 @@ impl RingHash {
     ) -> Option<usize> {
         let sums =
             |(out, total), held: Candidate| (out + u64::from(held.in_flight), total + u64::from(held.weight));
-        // This attempt is one of those that are out.
-        let (out, total) = candidates.clone().fold((1, 0_u64), sums);
-        let room = out as f64 * LOAD_MAX / total.max(1) as f64;
-        // Below a part of one there is room for that one, so somebody always has some.
-        let has_room = |held: &Candidate| f64::from(held.in_flight) < f64::from(held.weight) * room;
-        let lots = candidates.filter(has_room).map(|held| self.lot(held, key));
-        lots.reduce(|best, lot| if lot.beats(best) { lot } else { best }).map(|lot| lot.index)
+        let (out, total) = candidates.clone().fold((0, 0_u64), sums);
+        let room = Room::of(out, total);
+        let lots = candidates.filter(|held| room.has(held)).map(|held| (held.index, held.weight));
+        self.first(lots, key)
     }
 
-    fn lot(&self, candidate: Candidate, key: u64) -> Lot {
-        let place = self.places.get(candidate.index).copied().unwrap_or_default();
-        Lot { index: candidate.index, weight: candidate.weight.max(1), chance: mix(place ^ key) >> 11 }
+    /// The same among candidates that are written down. Nearly always their first has room, and then nobody else need
+    /// be looked at.
+    pub(super) fn pick_of(
+        &self,
+        members: &Members,
+        look: impl Fn(usize) -> Candidate + Copy,
+        out: impl FnOnce() -> u64,
+        key: u64,
+    ) -> Option<usize> {
+        let first = self.first(members.iter(), key)?;
+        let fits = Room::of(out(), members.total()).has(&look(first));
+        if fits { Some(first) } else { self.pick(members.iter().map(|(index, _)| look(index)), key) }
+    }
+
+    /// The first of those given by index and weight.
+    fn first(&self, lots: impl Iterator<Item = (usize, u32)>, key: u64) -> Option<usize> {
+        let lots = lots.map(|(index, weight)| {
+            let place = self.places.get(index).copied().unwrap_or_default();
+            Lot { index, weight: weight.max(1), chance: mix(place ^ key) >> 11 }
+        });
+        lots.reduce(|best, lot| if lot.beats(best) { lot } else { best }).map(|lot| lot.index)
+    }
+}
+
+/// What each may carry, for each part of its weight.
+#[derive(Clone, Copy)]
+struct Room(f64);
+
+impl Room {
+    fn of(out: u64, total: u64) -> Self {
+        // This attempt is one of those that are out.
+        Self((out + 1) as f64 * LOAD_MAX / total.max(1) as f64)
+    }
+
+    /// Below a part of one there is room for that one, so somebody always has some.
+    fn has(self, held: &Candidate) -> bool {
+        f64::from(held.in_flight) < f64::from(held.weight) * self.0
     }
 }
 
@@ -63,9 +94,10 @@ struct Lot {
 impl Lot {
     fn beats(self, other: Self) -> bool {
         match () {
-            // The usual case needs no logarithm.
+            // The usual cases need no logarithm.
             () if self.weight == other.weight => self.chance > other.chance,
             () if self.weight < other.weight && self.chance <= other.chance => false,
+            () if self.weight > other.weight && self.chance >= other.chance => true,
             () => self.score() > other.score(),
         }
     }

@@ -28,6 +28,7 @@ impl Pool {
             return;
         }
         held.suspicion = Suspicion::None;
+        self.crowd.forget();
         match result {
             // A success, and also a throttle or an answer of the application's: nothing confirms the denial.
             CheckResult::Passed | CheckResult::Unexpected | CheckResult::Unclear => {

@@ -1,7 +1,8 @@
 //! Who is asked next.
 
+use super::crowd::candidate;
 use super::{Pool, PoolEvent, Rule};
-use crate::balance::{BalancePolicy, Candidate, Circumstances};
+use crate::balance::{BalancePolicy, Circumstances};
 use crate::outlier::EjectReason;
 use crate::time::Timestamp;
 use crate::upstream::{DomainKey, Health, Upstream, UpstreamKey};
@@ -112,24 +113,52 @@ impl Pool {
     /// Chooses an upstream for an attempt; none only when the pool has no upstream, none with room, or none that
     /// knows the page. Every choice must be settled once by [`Pool::settle`].
     pub fn choose(&mut self, wish: Wish<'_>, now: Timestamp, rng: &mut Rng) -> Option<Choice> {
+        if let Some(choice) = self.ordinary(&wish, now, rng) {
+            return Some(choice);
+        }
         if self.unwell > 0 {
             self.open_probes(now);
         }
         let (place, tier) = self.candidate(wish, now, rng)?;
+        Some(self.send_to(place, tier, &wish, now))
+    }
+
+    pub(super) fn send_to(&mut self, place: usize, tier: Tier, wish: &Wish<'_>, now: Timestamp) -> Choice {
+        self.goes_out(place);
         let held = &mut self.upstreams[place];
-        held.in_flight += 1;
-        held.probed_at = if tier == Tier::Probe { now } else { held.probed_at };
-        if tier == Tier::Probe
-            && let Health::Probing { busy, .. } = &mut held.health
-        {
-            *busy = self.spec.keeps(Rule::OneProbe);
+        if tier == Tier::Probe {
+            self.crowd.forget();
+            held.probed_at = now;
+            if let Health::Probing { busy, .. } = &mut held.health {
+                *busy = self.spec.keeps(Rule::OneProbe);
+            }
         }
-        Some(Choice {
+        Choice {
             tier,
             paced: wish.may_probe,
             is_usual: wish.reader.is_some(),
             ..Choice::of(held, place, now)
-        })
+        }
+    }
+
+    fn goes_out(&mut self, place: usize) {
+        let held = &mut self.upstreams[place];
+        held.in_flight += 1;
+        self.out += 1;
+        if !held.has_room() {
+            self.crowd.forget();
+        }
+    }
+
+    pub(super) fn comes_back(&mut self, place: usize) {
+        let held = &mut self.upstreams[place];
+        if !held.has_room() {
+            self.crowd.forget();
+        }
+        if held.in_flight > 0 {
+            held.in_flight -= 1;
+            self.out = self.out.saturating_sub(1);
+        }
     }
 
     /// Chooses an upstream for a second attempt beside one that is out: only one in rotation that was not tried
@@ -150,9 +179,8 @@ impl Pool {
             }
         };
         let place = self.pick(&mut about, fit(home)).or_else(|| self.pick(&mut about, fit(None)))?;
-        let held = &mut self.upstreams[place];
-        held.in_flight += 1;
-        Some(Choice::of(held, place, now))
+        self.goes_out(place);
+        Some(Choice::of(&self.upstreams[place], place, now))
     }
 
     /// A request that waits for this choice had better go elsewhere: the upstream was put out of rotation since,
@@ -188,6 +216,7 @@ impl Pool {
             && let Health::Probing { busy, .. } = &mut held.health
         {
             *busy = false;
+            self.crowd.forget();
         }
         Choice { tier: Tier::LastResort, since: None, slow_since, ..choice }
     }
@@ -340,12 +369,7 @@ impl Pool {
     ) -> Option<usize> {
         let now = about.now;
         let eligible = self.upstreams.iter().enumerate().filter(move |(index, held)| eligible(*index, held));
-        let candidates = eligible.map(move |(index, held)| Candidate {
-            index,
-            weight: held.effective_weight(now),
-            in_flight: held.in_flight,
-            latency: held.latency,
-        });
+        let candidates = eligible.map(move |(index, held)| candidate(index, held, now));
         self.balancer.pick(candidates, about)
     }
 
@@ -386,6 +410,7 @@ impl Pool {
         let probing = Health::Probing { reason, since: now, successes: 0, busy: false };
         let held = &mut self.upstreams[upstream];
         held.enter(probing, now);
+        self.crowd.forget();
         self.events.push(PoolEvent::ProbingStarted { upstream: held.key });
     }
 }

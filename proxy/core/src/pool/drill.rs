@@ -68,6 +68,7 @@ impl Pool {
         } else if held.health == Health::Healthy {
             held.outlier.clear();
             (held.bias, held.pace) = (Bias::default(), Pace::default());
+            self.crowd.forget();
         }
     }
 

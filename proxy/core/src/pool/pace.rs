@@ -63,6 +63,7 @@ impl Pool {
             self.upstreams[index].pace = Pace::default();
         } else {
             self.upstreams[index].bias.halve(since, policy.window, now);
+            self.crowd.forget();
         }
     }
 

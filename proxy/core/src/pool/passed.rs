@@ -137,6 +137,10 @@ struct Ground<'a> {
 impl Pool {
     /// Whom the choice that was just made passed over; `taken` is none when nobody could be asked.
     pub(crate) fn passed(&self, wish: &Wish<'_>, taken: Option<&Choice>, now: Timestamp) -> Passed {
+        let is_small = self.upstreams.len() <= PASSED_MAX + 1;
+        if !is_small && taken.is_some() && self.sets_nobody_apart(wish, now) {
+            return Passed::default();
+        }
         let taken = taken.and_then(|choice| Some((self.upstreams.get(choice.place)?, choice.tier)));
         let ground = Ground {
             wish,
@@ -146,7 +150,6 @@ impl Pool {
             now,
         };
         let mut passed = Passed::default();
-        let is_small = self.upstreams.len() <= PASSED_MAX + 1;
         for held in self.upstreams.iter().take(LOOKED_AT_MAX) {
             if taken.is_some_and(|(taken, _)| taken.key == held.key) {
                 continue;

@@ -70,6 +70,8 @@ impl Pool {
             .collect();
         self.retired.extend(known.into_values().filter(|held| held.in_flight > 0));
         self.name_stores(stores);
+        self.out = self.upstreams.iter().map(|held| u64::from(held.in_flight)).sum();
+        self.crowd.forget();
         self.levels = spec.upstreams.iter().map(|upstream| upstream.priority).collect();
         self.levels.sort_unstable();
         self.levels.dedup();

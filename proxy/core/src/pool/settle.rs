@@ -39,14 +39,15 @@ impl Pool {
     pub fn settle(&mut self, choice: Choice, outcome: Outcome, now: Timestamp, rng: &mut Rng) {
         let Some(place) = self.place_of(choice) else { return self.settle_retired(choice, outcome, now) };
         let choice = Choice { place, ..choice };
+        self.comes_back(place);
         let held = &mut self.upstreams[place];
-        held.in_flight = held.in_flight.saturating_sub(1);
         let current = held.epoch == choice.epoch || !self.spec.keeps(Rule::ForgetTheStale);
         if current
             && choice.is_probe()
             && let Health::Probing { busy, .. } = &mut held.health
         {
             *busy = false;
+            self.crowd.forget();
         }
         held.chronicle.note(Noted {
             at: now,
@@ -112,8 +113,9 @@ impl Pool {
             // It was asked although it throttles, and serves: its pause is over, others' may not be.
             Class::Answered if choice.tier == Tier::Throttled => held.skip_until = now,
             Class::AppThrottled => held.bias.halve(choice.since.unwrap_or(now), asked, now),
-            _ => {}
+            _ => return,
         }
+        self.crowd.forget();
     }
 
     fn on_success(&mut self, upstream: usize, now: Timestamp, rng: &mut Rng) {
@@ -219,6 +221,7 @@ impl Pool {
             };
             if !waiting {
                 held.suspicion = Suspicion::Verifying { until: now + VERIFY_LOST };
+                self.crowd.forget();
                 self.events.push(PoolEvent::VerifyWanted { upstream: held.key });
             }
             return;

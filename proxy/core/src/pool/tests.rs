@@ -1,4 +1,5 @@
 mod checks;
+mod crowd;
 mod drill;
 mod ejection;
 mod memory;
