@@ -106,19 +106,28 @@ impl Downstream {
         }
     }
 
-    /// Sends an answer with the beginning of its body, or all of it when that is the `last`.
+    /// Sends an answer with the beginning of its body, a piece and maybe `more`, or all of it when that is the `last`.
     ///
     /// # Errors
     /// When the client does not take it.
-    pub async fn send(&mut self, head: Head, body: Bytes, last: bool) -> Result<(), Lost> {
+    pub async fn send(&mut self, head: Head, body: Bytes, more: Vec<Bytes>, last: bool) -> Result<(), Lost> {
         match self {
-            Self::Http1(http1) => http1.send(&head, &body, last).await,
+            Self::Http1(http1) => http1.send(&head, &body, &more, last).await,
             Self::Http2(http2) => {
                 let (mut parts, ()) = http::Response::new(()).into_parts();
                 (parts.status, parts.headers) = (head.status, head.headers);
                 let head = Box::new(ResponseHeader::from(parts));
                 http2.write_response_header(head).await.map_err(|_| Lost::Gone)?;
-                http2.write_response_body(body, last).await.map_err(|_| Lost::Gone)
+                http2.write_response_body(body, last && more.is_empty()).await.map_err(|_| Lost::Gone)?;
+                let ends = more.len();
+                for (piece, end) in more.into_iter().zip(1..) {
+                    // An empty frame that ends nothing says nothing.
+                    if !piece.is_empty() || last && end == ends {
+                        let last = last && end == ends;
+                        http2.write_response_body(piece, last).await.map_err(|_| Lost::Gone)?;
+                    }
+                }
+                Ok(())
             }
         }
     }

@@ -9,7 +9,7 @@
 //!    walk of one request: [`client`] says who asks, [`head`] judges its raw head, [`trace`] finds the trace it belongs to, [`path`] judges its target,
 //!    [`quota`] counts its client's requests, [`intake`] takes its body in, [`batch`] judges that of a batch, [`admission`] lets it begin.
 //! 3. [`engine`] makes the attempts on connections of a [`line`](mod@line) and speaks on them by [`wire`]; [`headers`] are the header rules,
-//!    [`shape`] looks into held answers, [`links`] leads their links back through the proxy, [`compress`] makes
+//!    [`shape`] looks into held answers (taken in by `held`), [`links`] leads their links back through the proxy, [`compress`] makes
 //!    them smaller, [`refusal`] words Aorta's own answers.
 //! 4. [`record`] books the receipt: [`metrics`], [`access_log`], [`audit`] and [`spans`]; [`interaction`] names what it did in
 //!    FHIR.
@@ -42,6 +42,7 @@ pub mod explain;
 pub mod handover;
 pub mod head;
 pub mod headers;
+mod held;
 pub mod intake;
 pub mod interaction;
 pub mod keeper;

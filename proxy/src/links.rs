@@ -53,15 +53,26 @@ impl<'l> Editor<'l> {
         self.apply(piece)
     }
 
-    /// The beginning of a body, of which more may come. One that turns out to hold a record and no composed
-    /// Bundle stays as it is, also where its links stand before its type.
-    pub fn begin(&mut self, beginning: Bytes) -> Bytes {
-        self.scanner.feed(&beginning, &mut self.edits);
+    /// The beginning of a body, its first piece and others, of which more may come. One that turns out to hold a
+    /// record and no composed Bundle stays as it is, also where its links stand before its type.
+    pub fn begin(&mut self, first: Bytes, more: &mut [Bytes]) -> Bytes {
+        self.scanner.feed(&first, &mut self.edits);
+        let mut of_more: Vec<Vec<Edit>> = Vec::new();
+        for piece in more.iter() {
+            let mut edits = Vec::new();
+            self.scanner.feed(piece, &mut edits);
+            of_more.push(edits);
+        }
         if self.scanner.is_record() {
             self.edits.clear();
-            return beginning;
+            return first;
         }
-        self.apply(beginning)
+        let first = self.apply(first);
+        for (piece, edits) in more.iter_mut().zip(of_more) {
+            self.edits = edits;
+            *piece = self.apply(std::mem::take(piece));
+        }
+        first
     }
 
     /// What was kept back, once the body has ended: something only when it broke off inside a URL.

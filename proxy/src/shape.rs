@@ -82,19 +82,15 @@ pub fn judge(body: &[u8]) -> BodyFacts {
 
 /// The beginning of a body too large to hold could be an envelope, which must not stream wrapped.
 #[must_use]
-pub fn may_be_envelope(beginning: &[u8]) -> bool {
-    let text = beginning.trim_ascii_start();
-    let Some(rest) = text.strip_prefix(b"{") else { return false };
-    let rest = rest.trim_ascii_start();
-    [
-        b"\"statusCode\"".as_slice(),
-        b"\"headers\"",
-        b"\"body\"",
-        b"\"isBase64Encoded\"",
-        b"\"multiValueHeaders\"",
-    ]
-    .iter()
-    .any(|key| rest.starts_with(key))
+pub fn may_be_envelope(beginning: impl Iterator<Item = u8>) -> bool {
+    const KEYS: [&[u8]; 5] =
+        [b"\"statusCode\"", b"\"headers\"", b"\"body\"", b"\"isBase64Encoded\"", b"\"multiValueHeaders\""];
+    let mut text = beginning.skip_while(u8::is_ascii_whitespace);
+    if text.next() != Some(b'{') {
+        return false;
+    }
+    let key: Vec<u8> = text.skip_while(u8::is_ascii_whitespace).take(KEYS[4].len()).collect();
+    KEYS.iter().any(|known| key.starts_with(known))
 }
 
 #[derive(Default)]
@@ -251,9 +247,12 @@ mod tests {
 
     #[test]
     fn a_beginning_that_could_be_an_envelope_is_told_from_a_resource() {
-        assert!(may_be_envelope(br#" { "statusCode": 200, "#));
-        assert!(may_be_envelope(br#"{"body":"#));
-        assert!(!may_be_envelope(br#"{"resourceType":"Bundle""#));
-        assert!(!may_be_envelope(b"[1"));
+        let may_be = |beginning: &str| may_be_envelope(beginning.bytes());
+        assert!(may_be(r#" { "statusCode": 200, "#));
+        assert!(may_be(r#"{"body":"#));
+        assert!(may_be("{\n\t\"multiValueHeaders\""));
+        assert!(!may_be(r#"{"resourceType":"Bundle""#));
+        assert!(!may_be("[1"));
+        assert!(!may_be("{"));
     }
 }

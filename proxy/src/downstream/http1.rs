@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use pingora::protocols::http::date::get_cached_date;
 use std::future::pending;
+use std::io::IoSlice;
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
@@ -132,20 +133,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await
     }
 
-    pub(super) async fn send(&mut self, head: &Head, body: &[u8], last: bool) -> Result<(), Lost> {
+    pub(super) async fn send(
+        &mut self,
+        head: &Head,
+        body: &[u8],
+        more: &[Bytes],
+        last: bool,
+    ) -> Result<(), Lost> {
         // Of a request that was not read to its end nobody knows where the next one begins.
         self.keeps &= self.body.is_done();
         self.out = self.framing(head);
         self.keeps &= self.out != Out::UntilClose;
-        let together = body.len() <= TOGETHER_MAX && matches!(self.out, Out::Length(_) | Out::UntilClose);
+        let together = body.len() <= TOGETHER_MAX
+            && more.is_empty()
+            && matches!(self.out, Out::Length(_) | Out::UntilClose | Out::Nothing);
         let mut bytes = Vec::with_capacity(HEAD_BYTES + if together { body.len() } else { 0 });
         write_head(&mut bytes, head, self.keeps);
-        if together {
+        if !together {
+            // What is rare and large stands in a box: the ordinary answer does not carry it.
+            return Box::pin(self.send_pieces(bytes, body, more, last)).await;
+        }
+        if self.out != Out::Nothing {
             let body = self.take(body);
             bytes.extend_from_slice(body);
         }
         self.write(&bytes).await?;
-        self.send_piece(if together { &[] } else { body }, last).await
+        self.end(last);
+        Ok(())
     }
 
     fn framing(&self, head: &Head) -> Out {
@@ -170,29 +184,67 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     }
 
     pub(super) async fn send_piece(&mut self, piece: &[u8], last: bool) -> Result<(), Lost> {
+        self.send_pieces(Vec::new(), piece, &[], last).await
+    }
+
+    /// All of it in one write, as far as it is taken at once; nothing is copied.
+    async fn send_pieces(
+        &mut self,
+        mut before: Vec<u8>,
+        piece: &[u8],
+        more: &[Bytes],
+        last: bool,
+    ) -> Result<(), Lost> {
+        let pieces = [piece].into_iter().chain(more.iter().map(|piece| &piece[..]));
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(more.len() + 3);
+        let mut after: &[u8] = b"";
         match self.out {
             Out::Nothing | Out::Head => {}
-            // An empty chunk would be the last one.
             Out::Chunks => {
-                let mut bytes = Vec::with_capacity(piece.len() + CHUNK_FRAME);
-                if !piece.is_empty() {
-                    bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-                    bytes.extend_from_slice(piece);
-                    bytes.extend_from_slice(b"\r\n");
+                let bytes: usize = pieces.clone().map(<[u8]>::len).sum();
+                // An empty chunk would be the last one.
+                if bytes > 0 {
+                    before.extend_from_slice(format!("{bytes:x}\r\n").as_bytes());
+                    parts.extend(pieces);
                 }
-                bytes.extend_from_slice(if last { b"0\r\n\r\n" } else { b"" });
-                self.write(&bytes).await?;
+                after = match (bytes > 0, last) {
+                    (true, true) => b"\r\n0\r\n\r\n",
+                    (true, false) => b"\r\n",
+                    (false, true) => b"0\r\n\r\n",
+                    (false, false) => b"",
+                };
             }
-            Out::Length(_) | Out::UntilClose => {
-                let piece = self.take(piece);
-                self.write(piece).await?;
-            }
+            Out::Length(_) | Out::UntilClose => parts.extend(pieces.map(|piece| self.take(piece))),
         }
+        parts.insert(0, &before);
+        parts.push(after);
+        self.write_all(&parts).await?;
+        self.end(last);
+        Ok(())
+    }
+
+    /// Nothing is to follow the `last` piece.
+    fn end(&mut self, last: bool) {
         if last {
             self.keeps &= matches!(self.out, Out::Nothing | Out::Chunks | Out::Length(0));
             self.out = Out::Nothing;
         }
-        Ok(())
+    }
+
+    async fn write_all(&mut self, parts: &[&[u8]]) -> Result<(), Lost> {
+        let parts = parts.iter().filter(|part| !part.is_empty());
+        let mut slices: Vec<IoSlice<'_>> = parts.map(|part| IoSlice::new(part)).collect();
+        let mut left = &mut slices[..];
+        if left.is_empty() {
+            return Ok(());
+        }
+        while !left.is_empty() {
+            match self.stream.write_vectored(left).await {
+                Ok(0) | Err(_) => return Err(Lost::Gone),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+            }
+        }
+        self.stream.flush().await.map_err(|_| Lost::Gone)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
@@ -226,8 +278,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
 const FIELDS: usize = 12;
 /// Room for an ordinary answer's head.
 const HEAD_BYTES: usize = 768;
-/// What stands around a chunk, and after the last one.
-const CHUNK_FRAME: usize = 32;
 
 /// Origin form, or absolute form that names the same host as `Host` does (RFC 9112 section 3.2).
 fn uri(raw: &Bytes, target: &[u8], fields: &HeaderMap) -> Result<Uri, Refusal> {

@@ -41,11 +41,16 @@ pub(super) async fn deliver(
     visit.status = head.status.as_u16();
     let rest = answer.rest.take();
     let pause_max = call.pool.config.spec.timeouts.idle;
-    let held = if answer.is_bodiless() { Bytes::new() } else { std::mem::take(&mut answer.held) };
+    let (held, more) = if answer.is_bodiless() {
+        (Bytes::new(), Vec::new())
+    } else {
+        (std::mem::take(&mut answer.held), std::mem::take(&mut answer.more))
+    };
     // What was held has served: a slow client must not keep others' buffers.
     drop(answer);
-    visit.sent += held.len();
-    if !matches!(timeout(pause_max, session.send(head, held, rest.is_none())).await, Ok(Ok(()))) {
+    visit.sent += held.len() + more.iter().map(Bytes::len).sum::<usize>();
+    let sending = session.send(head, held, more, rest.is_none());
+    if !matches!(timeout(pause_max, sending).await, Ok(Ok(()))) {
         return Delivery::ClientGone;
     }
     match rest {

@@ -60,7 +60,7 @@ impl<'a> Outlet<'a> {
             return;
         }
         let mut editor = Editor::new(links);
-        answer.held = editor.begin(std::mem::take(&mut answer.held));
+        answer.held = editor.begin(std::mem::take(&mut answer.held), &mut answer.more);
         self.altered = editor.has_edited();
         if answer.is_whole() {
             answer.held = joined(std::mem::take(&mut answer.held), &editor.end());
@@ -99,7 +99,8 @@ impl<'a> Outlet<'a> {
         } else {
             let Ok(mut encoder) = Encoder::new(coding) else { return };
             let Ok(coded) = encoder.pass(&answer.held) else { return };
-            answer.held = coded;
+            let Ok(more) = answer.more.iter().map(|piece| encoder.pass(piece)).collect() else { return };
+            (answer.held, answer.more) = (coded, more);
             self.encoder = Some((encoder, reservation));
         }
         (self.coding, self.coded) = (Some(coding), true);

@@ -1,11 +1,11 @@
 //! Requests of the proxy's own: no client waits for them, and nothing is judged or retried here.
 
-use super::answer::Held;
 use super::connect::connect;
 use super::request::{Outgoing, sign};
 use crate::buffers::Reservation;
 use crate::clock;
 use crate::config::Check;
+use crate::held::Held;
 use crate::service::Proxy;
 use crate::snapshot::{LivePool, Purpose};
 use crate::wire::Head;

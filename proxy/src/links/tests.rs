@@ -104,8 +104,24 @@ fn a_whole_record_is_known_even_when_its_type_comes_last() {
         br#"{"link":[{"url":"https://virginia.example.org/Server1/a"}],"type":"document","resourceType":"Bundle"}"#,
     );
     let mut editor = Editor::new(links());
-    assert_eq!(editor.begin(body.clone()), body);
+    assert_eq!(editor.begin(body.clone(), &mut []), body);
     assert!(!editor.has_edited() && editor.is_done());
+}
+
+#[test]
+fn a_beginning_in_pieces_is_edited_as_one_in_one_is() {
+    let bundle = br#"{"resourceType":"Bundle","link":[{"relation":"next","url":"https://virginia.example.org/Server1/a"}]}"#;
+    let record = br#"{"link":[{"url":"https://virginia.example.org/Server1/a"}],"type":"document","resourceType":"Bundle"}"#;
+    for body in [Bytes::from_static(bundle), Bytes::from_static(record)] {
+        let whole = Editor::new(links()).begin(body.clone(), &mut []);
+        for cut in 0..body.len() {
+            let mut more = [body.slice(cut..body.len() - 1), body.slice(body.len() - 1..)];
+            let mut editor = Editor::new(links());
+            let first = editor.begin(body.slice(..cut), &mut more);
+            assert_eq!([&[first], &more[..]].concat().concat(), whole, "cut at {cut}");
+            assert!(editor.is_done() && editor.end().is_empty());
+        }
+    }
 }
 
 #[test]
@@ -120,7 +136,7 @@ fn an_answer_without_links_is_passed_on_without_a_copy() {
     ] {
         let body = Bytes::from(body);
         let mut editor = Editor::new(links());
-        let passed = editor.begin(body.clone());
+        let passed = editor.begin(body.clone(), &mut []);
         assert!(passed == body && passed.as_ptr() == body.as_ptr(), "{body:?}");
         assert!(!editor.has_edited());
     }

@@ -46,7 +46,7 @@ pub async fn send(
     let Some(head) = refusal_head(refusal, &said, visit) else { return false };
     visit.sent = said.body.len();
     let body = if visit.method == http::Method::HEAD { Bytes::new() } else { said.body.into() };
-    let written = matches!(timeout(WRITE_MAX, session.send(head, body, true)).await, Ok(Ok(())));
+    let written = matches!(timeout(WRITE_MAX, session.send(head, body, Vec::new(), true)).await, Ok(Ok(())));
     if closing == Closing::Lingering && written {
         linger(session).await;
     }

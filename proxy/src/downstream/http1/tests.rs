@@ -44,7 +44,7 @@ async fn requests_that_come_together_are_taken_one_after_the_other() {
         assert_eq!(http1.read_head(MAX).await, Ok(true));
         assert_eq!(http1.head().uri, target);
         assert_eq!(whole(&mut http1).await.expect("a body"), body);
-        http1.send(&head(200, &[(header::CONTENT_LENGTH, "2")]), b"ok", true).await.expect("sent");
+        http1.send(&head(200, &[(header::CONTENT_LENGTH, "2")]), b"ok", &[], true).await.expect("sent");
         assert_eq!(http1.finish(), keeps, "{target}");
     }
     drop(theirs);
@@ -102,7 +102,7 @@ async fn a_client_that_goes_away_is_noticed_and_one_that_is_early_is_not_taken_f
     assert_eq!(http1.read_head(MAX).await, Ok(true));
     theirs.write_all(next.as_bytes()).await.expect("there is room");
     timeout(Duration::from_millis(20), http1.gone()).await.expect_err("it is there");
-    http1.send(&head(204, &[]), b"", true).await.expect("sent");
+    http1.send(&head(204, &[]), b"", &[], true).await.expect("sent");
     assert!(http1.finish());
     assert_eq!(http1.read_head(MAX).await, Ok(true));
     assert_eq!(http1.head().uri, "/next");
@@ -160,15 +160,45 @@ async fn an_answer_is_framed_as_its_head_says() {
     for (line, fields, [first, second], expected, keeps) in cases {
         let (mut http1, theirs) = client_that_sends(format!("{line}\r\nHost: h\r\n\r\n")).await;
         assert_eq!(http1.read_head(MAX).await, Ok(true));
-        http1.send(&head(200, fields), first, false).await.expect("sent");
+        http1.send(&head(200, fields), first, &[], false).await.expect("sent");
         http1.send_piece(second, true).await.expect("sent");
         assert_eq!(http1.finish(), keeps, "{line} {fields:?}");
         assert_eq!(sent(http1, theirs).await, format!("HTTP/1.1 200 OK\n{expected}"), "{line} {fields:?}");
     }
     let (mut http1, _theirs) = client_that_sends("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     assert_eq!(http1.read_head(MAX).await, Ok(true));
-    http1.send(&head(200, &[(header::CONTENT_LENGTH, "3")]), b"ab", true).await.expect("sent");
+    http1.send(&head(200, &[(header::CONTENT_LENGTH, "3")]), b"ab", &[], true).await.expect("sent");
     assert!(!http1.finish(), "a byte is missing");
+}
+
+#[tokio::test]
+async fn pieces_go_out_behind_their_head_in_order_however_little_is_taken_at_once() {
+    let long = "a".repeat(TOGETHER_MAX + 1);
+    let length = (long.len() + 3).to_string();
+    let length = HeaderValue::from_str(&length).expect("a number");
+    let chunked = HeaderValue::from_static("chunked");
+    let [frame_1, frame_2] = [format!("{:x}\r\n", long.len() + 3), "\r\n0\r\n\r\n".to_owned()];
+    for (name, value, frame) in [
+        (header::CONTENT_LENGTH, length, ["", ""]),
+        (header::TRANSFER_ENCODING, chunked, [frame_1.as_str(), frame_2.as_str()]),
+    ] {
+        let (ours, mut theirs) = duplex(100);
+        theirs.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("there is room");
+        let mut http1 = Http1::new(ours, None);
+        assert_eq!(http1.read_head(MAX).await, Ok(true));
+        let head = Head { status: StatusCode::OK, headers: [(name, value)].into_iter().collect() };
+        let more = [Bytes::new(), Bytes::from_static(b"bc"), Bytes::from_static(b"d")];
+        let sending = async {
+            http1.send(&head, long.as_bytes(), &more, true).await.expect("sent");
+            assert!(http1.finish());
+            drop(http1);
+        };
+        let mut text = String::new();
+        let (read, ()) = tokio::join!(theirs.read_to_string(&mut text), sending);
+        read.expect("text");
+        let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(body, format!("{}{long}bcd{}", frame[0], frame[1]));
+    }
 }
 
 #[tokio::test]
@@ -176,7 +206,7 @@ async fn an_answer_before_the_end_of_its_request_ends_the_connection() {
     let (mut http1, theirs) =
         client_that_sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab").await;
     assert_eq!(http1.read_head(MAX).await, Ok(true));
-    http1.send(&head(413, &[(header::CONTENT_LENGTH, "0")]), b"", true).await.expect("sent");
+    http1.send(&head(413, &[(header::CONTENT_LENGTH, "0")]), b"", &[], true).await.expect("sent");
     assert!(!http1.finish());
     assert!(sent(http1, theirs).await.contains("connection: close"));
 }
