@@ -12,6 +12,7 @@ use harness::upstream::answer::{FHIR_JSON, Wrapped, envelope, forbidden, lambda_
 use harness::upstream::script::{Answer, Behaviour, Order};
 use harness::{eventually, metrics};
 use http::Request;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -270,4 +271,16 @@ async fn nothing_that_is_told_or_kept_repeats_what_an_upstream_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_the_most_talkative_log() {
     nothing_repeats_what_an_upstream_says("trace").await;
+}
+
+#[tokio::test]
+async fn a_crash_would_write_no_memory_to_a_disk() {
+    // What a test may do its child may do too, unless it gives that up by itself.
+    let held = getrlimit(Resource::Core);
+    let _ = setrlimit(Resource::Core, Rlimit { current: held.maximum, maximum: held.maximum });
+    let world = World::new().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", world.proxy.program.pid())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("a limit");
+    let (soft_and_hard, _unit) = core.trim().rsplit_once("bytes").expect("its unit");
+    assert_eq!(soft_and_hard.split_whitespace().collect::<Vec<_>>(), ["0", "0"], "{limits}");
 }
