@@ -100,7 +100,7 @@ install: ## Install programs, units and configuration below DESTDIR, PREFIX=/usr
 	install -D -m 0644 systemd/README.md $(docdir)/systemd.md
 	install -D -m 0644 -t $(docdir)/examples config/examples/*.yaml
 	install -D -m 0644 -t $(docdir)/scenarios config/scenarios/*
-	install -D -m 0644 config/reference.md $(docdir)/reference.md
+	install -D -m 0644 -t $(docdir) config/reference.md config/viewer-reference.md
 	for d in prometheus grafana kubernetes; do (cd config && find $$d -type f -exec install -D -m 0644 {} $(abspath $(docdir))/{} \;); done
 	@for f in $(SETTINGS); do \
 	    if test -e $(etcdir)/$$f; then echo "$(etcdir)/$$f is kept"; \

@@ -109,6 +109,8 @@ impl std::error::Error for Problems {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, Problems> {
         Settings::read(|name| {
@@ -144,6 +146,22 @@ mod tests {
         assert_eq!(problems.0.len(), 3);
         assert!(problems.to_string().contains("PostgreSQL"));
         assert!(!problems.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_readme_says_every_variable_and_no_other() {
+        let readme = include_str!("../README.md");
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| `AORTA_FHIR_")?.split('`').next());
+        let told: BTreeSet<_> = rows.map(|name| format!("AORTA_FHIR_{name}")).collect();
+        let asked = RefCell::new(BTreeSet::from(["AORTA_FHIR_LOG".to_owned()]));
+        let _ = Settings::read(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        });
+        assert_eq!(told, asked.into_inner());
+        let program = include_str!("main.rs");
+        assert!(program.contains("AORTA_FHIR_LOG") && told.len() == 5);
+        assert!(readme.contains(&format!("| {CURSOR_KEY_CHARS_MIN} characters or more |")));
     }
 
     #[test]

@@ -106,14 +106,19 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
     }
 }
 
+/// The keys of each block, in the order of the shipped file; `config/viewer-reference.md` says what they are.
+const TOP: [&str; 7] = ["listen", "hosts", "proxy", "record", "title", "log", "limits"];
+const PROXY: [&str; 2] = ["url", "timeout"];
+const LIMITS: [&str; 3] = ["connections", "request_time", "answer_bytes"];
+
 fn resolve(reader: &mut Reader<'_>, root: &Node) -> Config {
-    let top = reader.root(root, &["listen", "hosts", "proxy", "record", "title", "log", "limits"]);
+    let top = reader.root(root, &TOP);
     let listen = reader.value(&top, "listen", SocketAddr::from(([127, 0, 0, 1], 8088)), listen);
     let hosts = reader.value(&top, "hosts", Vec::new(), hosts);
     let title = reader.value(&top, "title", "Centralised Medical Data".to_owned(), title);
     let log = reader.value(&top, "log", LogLevel::Info, log_level);
     let path = reader.value(&top, "record", PathAndQuery::from_static("/"), record);
-    let proxy = reader.table(&top, "proxy", &["url", "timeout"]);
+    let proxy = reader.table(&top, "proxy", &PROXY);
     let base = reader.value(&proxy, "url", Base::default(), base);
     let proxy_timeout = reader.value(&proxy, "timeout", Duration::from_secs(35), timeout);
     let limits = resolve_limits(reader, &top);
@@ -135,7 +140,7 @@ fn resolve(reader: &mut Reader<'_>, root: &Node) -> Config {
 }
 
 fn resolve_limits(reader: &mut Reader<'_>, top: &Table<'_>) -> Limits {
-    let table = reader.table(top, "limits", &["connections", "request_time", "answer_bytes"]);
+    let table = reader.table(top, "limits", &LIMITS);
     Limits {
         connections: reader.value(&table, "connections", 1000, connections),
         request_time: reader.value(&table, "request_time", Duration::from_secs(40), timeout),

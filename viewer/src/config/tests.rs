@@ -1,5 +1,7 @@
 //! The configuration's promises.
 
+mod reference;
+
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
