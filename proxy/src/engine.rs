@@ -297,9 +297,11 @@ impl<'a> Open<'a> {
         let facts = facts(call.pool, call.fhir_expected, &answer);
         let live = call.pool.upstream(plan.upstream);
         let refused = live.and_then(|live| live.refused_signer(&facts, &answer.head.headers));
+        let heard = translate::heard(answer.head.status.as_u16(), &answer.head.headers);
         let (number, whole) = (plan.number, answer.is_whole());
         visit.answered(call, plan.upstream, &facts);
         let verdict = self.report(Question::Answered(number, facts, whole), |exchange, pool, now, rng| {
+            exchange.hears(number, heard);
             exchange.answered(pool, number, (&facts, whole), now, rng)
         });
         match (refused, verdict) {

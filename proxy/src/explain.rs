@@ -5,6 +5,7 @@
 //! the memory is bounded. No path, no query and nothing of a client but the request id it chose is in them.
 
 pub mod ask;
+mod policy;
 mod request;
 mod upstream;
 
@@ -14,6 +15,8 @@ pub(crate) use upstream::{says, stands};
 use crate::clock;
 use crate::service::Proxy;
 use crate::snapshot::Snapshot;
+use crate::translate;
+use aorta_core::chronicle::Heard;
 use aorta_core::order::Note;
 use aorta_core::pool::PoolEvent;
 use aorta_core::time::Timestamp;
@@ -105,6 +108,13 @@ fn under(snapshot: &Snapshot, mut said: Value) -> Value {
         map.insert("config_hash".to_owned(), json!(format!("{:016x}", snapshot.loaded.hash)));
     }
     said
+}
+
+/// What was answered, as people find it again at the upstream; nothing where nothing was.
+fn heard(heard: Option<Heard>) -> Value {
+    heard.map_or(Value::Null, |Heard { status, request_id }| {
+        json!({"status": status, "x_amzn_requestid": request_id.map(translate::uuid_text)})
+    })
 }
 
 /// A moment that has passed.

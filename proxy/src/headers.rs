@@ -28,6 +28,8 @@ pub mod name {
     pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
     /// What API Gateway calls its error.
     pub static X_AMZN_ERRORTYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+    /// Under which API Gateway logs the request.
+    pub static X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
     /// How the client would be answered (RFC 7240).
     pub static PREFER: HeaderName = HeaderName::from_static("prefer");
     /// How many attempts it took.

@@ -9,6 +9,7 @@ use crate::shape::Media;
 use crate::snapshot::Peer;
 use aorta_core::admission::Priority;
 use aorta_core::balance::ring_hash;
+use aorta_core::chronicle::Heard;
 use aorta_core::classify::{AnswerFacts, BodyFacts, Dialect, GatewayErrorType};
 use aorta_core::fhir_safety::{self, Errand, Safety, SafetyFacts};
 use aorta_core::pool::PoolSpec;
@@ -20,6 +21,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::num::NonZeroU128;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, UNIX_EPOCH};
@@ -86,6 +88,35 @@ pub fn answer(
         body,
         retry_after: text(&header::RETRY_AFTER).and_then(|text| pause(text.trim())),
     }
+}
+
+/// What people find again of an answer: its status, and the id under which API Gateway logs the request. Only a UUID
+/// is one, so that an upstream cannot have anything else remembered.
+#[must_use]
+pub fn heard(status: u16, headers: &HeaderMap) -> Heard {
+    Heard { status, request_id: headers.get(&name::X_AMZN_REQUESTID).and_then(|id| uuid(id.as_bytes())) }
+}
+
+/// The number that a UUID in its usual form is (RFC 9562 section 4).
+fn uuid(text: &[u8]) -> Option<NonZeroU128> {
+    const LENGTH: usize = 36;
+    let is_dash = |place: usize| matches!(place, 8 | 13 | 18 | 23);
+    if text.len() != LENGTH {
+        return None;
+    }
+    let digits = text.iter().enumerate().try_fold(0_u128, |number, (place, &byte)| match byte {
+        b'-' if is_dash(place) => Some(number),
+        _ if is_dash(place) => None,
+        _ => Some(number << 4 | u128::from(char::from(byte).to_digit(16)?)),
+    });
+    digits.and_then(NonZeroU128::new)
+}
+
+/// A UUID in its usual form.
+#[must_use]
+pub fn uuid_text(number: NonZeroU128) -> String {
+    let digits = format!("{number:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 /// What `Retry-After` asks for: seconds, or a moment (RFC 9110 section 10.2.3); one that has passed asks for none.
@@ -223,6 +254,26 @@ mod tests {
         assert_eq!(keyed(&by, "a=1; session=x; b=2"), Some(ring_hash::hash("x")));
         assert_eq!(keyed(&by, "sessions=x"), None);
         assert_eq!(keyed(&HashKey::Header(header::AUTHORIZATION), ""), None);
+    }
+
+    #[test]
+    fn of_an_answer_its_status_and_a_uuid_are_remembered_and_nothing_else() {
+        let of = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(&name::X_AMZN_REQUESTID, HeaderValue::from_str(id).unwrap());
+            heard(502, &headers)
+        };
+        let id = "0f2a5c1e-77b0-4e6d-9c3b-00d1e2f3a4b5";
+        for form in [id.to_owned(), id.to_uppercase()] {
+            let heard = of(&form);
+            assert_eq!((heard.status, heard.request_id.map(uuid_text).as_deref()), (502, Some(id)));
+        }
+        for other in ["", "Smith, Jane", "0f2a5c1e77b04e6d9c3b00d1e2f3a4b5-----", &id[1..], &format!("{id}0")]
+        {
+            assert_eq!(of(other).request_id, None, "{other}");
+        }
+        assert_eq!(of("0f2a5c1e-77b0-4e6d-9c3b-00d1e2f3a4bg").request_id, None);
+        assert_eq!(heard(200, &HeaderMap::new()), Heard { status: 200, request_id: None });
     }
 
     #[test]

@@ -42,7 +42,7 @@ mod ejection; // tried out in a dry run, half open with one probe, back bit by b
 #[cfg(test)]
 mod envelope; // Lambda's envelope is judged and unwrapped
 #[cfg(test)]
-mod explain; // why an upstream is out, and what became of a request
+mod explain; // what became of a request, whom it passed over and why, and what keeps an upstream
 #[cfg(test)]
 mod faults; // each fault of a region: no read lost, no create executed twice
 #[cfg(test)]
@@ -73,6 +73,8 @@ mod privacy; // no patient data in anything that is told or kept
 mod proxies; // behind a load balancer: who the client is, and who is not believed; a listener's limits are live
 #[cfg(test)]
 mod quotas; // what one client may ask, of one proxy and of a fleet; a Redis that is gone loses no request
+#[cfg(test)]
+mod reasons; // each reason for which an upstream is out comes about, is counted and is explained
 #[cfg(test)]
 mod regions; // three and five regions, and the servers of another cloud
 #[cfg(test)]

@@ -41,7 +41,8 @@ fn main() {
 fn decide(pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
     let wish = Wish { may_probe: true, key: Some(now.as_micros()), reader: Some(1), ..Wish::default() };
     if let Some(choice) = pool.choose(black_box(wish), now, rng) {
-        let outcome = Outcome { class: Class::Answered, retry_after: None, client: 1, wrote: false };
+        let outcome =
+            Outcome { class: Class::Answered, retry_after: None, client: 1, wrote: false, heard: None };
         pool.settle(black_box(choice), outcome, now, rng);
     }
 }

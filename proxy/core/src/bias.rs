@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// After this many halvings about three in a hundred of its share are left: few enough to be retried within a
 /// budget of five per cent, and enough to see it mend.
-const HALVINGS_MAX: u32 = 5;
+pub const HALVINGS_MAX: u32 = 5;
 /// Without another sign one halving is undone in this time.
 const RECOVERY: Duration = Duration::from_secs(1);
 
@@ -50,7 +50,8 @@ impl Bias {
         if left == 0 { Timestamp::FAR_FUTURE } else { self.until + RECOVERY * undone }
     }
 
-    fn halvings(&self, now: Timestamp) -> u32 {
+    /// How often it is halved now.
+    pub(crate) fn halvings(&self, now: Timestamp) -> u32 {
         if now < self.until {
             return self.halvings;
         }

@@ -3,10 +3,20 @@
 use crate::classify::Class;
 use crate::pool::Tier;
 use crate::time::Timestamp;
+use std::num::NonZeroU128;
 use std::time::Duration;
 
 /// Attempts that are remembered: more than any default of a threshold needs to be understood.
 pub const REMEMBERED: usize = 20;
+
+/// An answer as people know it: what they find again at the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Its status.
+    pub status: u16,
+    /// What its gateway calls the request, a UUID; none where it said none.
+    pub request_id: Option<NonZeroU128>,
+}
 
 /// One attempt, judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub struct Noted {
     pub took: Option<Duration>,
     /// It began after the upstream's health last changed; otherwise it says nothing any more.
     pub counts: bool,
+    /// What was answered; none where nothing was, or it came when a race was lost.
+    pub heard: Option<Heard>,
 }
 
 /// An upstream's last attempts, and those before its health was last put in question.
@@ -75,7 +87,7 @@ mod tests {
 
     fn noted(micros: u64) -> Noted {
         let (class, tier) = (Class::Answered, Tier::Rotation);
-        Noted { at: Timestamp::from_micros(micros), class, tier, took: None, counts: true }
+        Noted { at: Timestamp::from_micros(micros), class, tier, took: None, counts: true, heard: None }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use straggler::{Came, Late, Straggler};
 use crate::classify::{self, AnswerFacts, Class, Repeat};
 use crate::drill::Met;
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Outcome, Passed, Pool, Rule};
+use crate::pool::{Choice, Passed, Pool, Rule};
 use crate::receipt::{AttemptRecord, Attempts, End, Receipt};
 use crate::retry::{self, Denial, RetryFacts};
 use crate::time::Timestamp;
@@ -210,7 +210,7 @@ impl Exchange {
     /// The rest of a streaming answer went to the client.
     pub fn delivered(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
         if let Phase::Streaming(out) = self.phase {
-            pool.settle(out.choice, self.outcome(Class::Answered, None), now, rng);
+            pool.settle(out.choice, self.outcome(out, Class::Answered, None), now, rng);
             self.phase = Phase::Ended(End::Delivered);
         }
     }
@@ -218,7 +218,7 @@ impl Exchange {
     /// A streaming answer broke off: the upstream's failure, and nothing can be repeated any more.
     pub fn broke(&mut self, pool: &mut Pool, now: Timestamp, rng: &mut Rng) {
         if let Phase::Streaming(out) = self.phase {
-            pool.settle(out.choice, self.outcome(Class::Broken, None), now, rng);
+            pool.settle(out.choice, self.outcome(out, Class::Broken, None), now, rng);
             self.attempts.end(out.number, Class::Broken, now);
             self.denial = Some(Denial::ResponseStarted);
             self.phase = Phase::Ended(End::BrokeOff);
@@ -236,7 +236,7 @@ impl Exchange {
         };
         let was_judged = matches!(self.phase, Phase::Streaming(_));
         for out in outs.into_iter().flatten() {
-            pool.settle(out.choice, self.outcome(Class::ClientFault, None), now, rng);
+            pool.settle(out.choice, self.outcome(out, Class::ClientFault, None), now, rng);
             if !was_judged {
                 self.attempts.end(out.number, Class::ClientFault, now);
             }
@@ -308,9 +308,10 @@ impl Exchange {
         now: Timestamp,
         rng: &mut Rng,
     ) -> bool {
-        let Some(Out { choice, .. }) = self.take(number) else { return false };
+        let Some(out) = self.take(number) else { return false };
+        let choice = out.choice;
         let taught = if self.was_cut_short(pool, number, class, now) { Class::ClientFault } else { class };
-        pool.settle(choice, self.outcome(taught, retry_after), now, rng);
+        pool.settle(choice, self.outcome(out, taught, retry_after), now, rng);
         self.attempts.end(number, class, now);
         if self.as_sent(number, class).repeat() == Repeat::SafeOrIdempotent {
             self.carried_out.get_or_insert((choice.upstream, choice.store));
@@ -331,11 +332,6 @@ impl Exchange {
             (Safety::Conditional, Some((upstream, None))) if !pool.is_only(upstream) => Safety::Unsafe,
             (safety, _) => safety,
         }
-    }
-
-    fn outcome(&self, class: Class, retry_after: Option<Duration>) -> Outcome {
-        let Terms { safety, client, .. } = self.terms;
-        Outcome { class, retry_after, client, wrote: safety != Safety::Safe }
     }
 
     fn retry(

@@ -63,6 +63,12 @@ impl Default for PassiveHealth {
 }
 
 impl PassiveHealth {
+    /// Silent losers of races in a row, failures of any kind between them counted, that eject.
+    #[must_use]
+    pub fn consecutive_slow(&self) -> u32 {
+        self.consecutive_app_failures.get().max(SLOW_IN_A_ROW_MIN)
+    }
+
     /// An ejection for this reason takes the upstream out: in a dry run only an operator's does.
     #[must_use]
     pub fn enforces(&self, reason: EjectReason) -> bool {
@@ -221,8 +227,7 @@ impl Outlier {
     /// race now and then is healthy.
     pub fn slow(&mut self, policy: &PassiveHealth) -> Option<EjectReason> {
         self.any_failures_in_a_row += 1;
-        let most = policy.consecutive_app_failures.get().max(SLOW_IN_A_ROW_MIN);
-        let too_many = self.any_failures_in_a_row >= most;
+        let too_many = self.any_failures_in_a_row >= policy.consecutive_slow();
         too_many.then_some(EjectReason::ConsecutiveSlow)
     }
 

@@ -18,6 +18,7 @@ mod settle;
 
 pub use checks::CheckOut;
 pub use choose::{Choice, Tier, Wish};
+pub use pace::SIBLINGS_MIN;
 pub use passed::{PASSED_MAX, Passed, Skip};
 pub use rules::Rule;
 pub use settle::Outcome;

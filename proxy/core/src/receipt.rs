@@ -1,5 +1,6 @@
 //! What is booked when an exchange closes: facts, from which metrics, the access line and explanations follow.
 
+use crate::chronicle::Heard;
 use crate::classify::Class;
 use crate::pool::{Passed, Tier};
 use crate::retry::{ATTEMPTS_CEILING, Denial};
@@ -10,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// One try at one upstream, as it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AttemptRecord {
     /// At which upstream of the pool.
     pub upstream: UpstreamKey,
@@ -28,8 +29,27 @@ pub struct AttemptRecord {
     pub hedge: bool,
     /// It met a fault that a drill made.
     pub drilled: bool,
+    /// What was answered, where something was.
+    pub heard: Option<Heard>,
     /// Whom it did not go to, and why.
     pub passed: Passed,
+}
+
+impl fmt::Debug for AttemptRecord {
+    /// Without what is only told to people: nothing decides by it, and a tape that is decided again does not know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { upstream, tier, class, started, ended, paid, hedge, drilled, heard: _, passed: _ } = self;
+        f.debug_struct("AttemptRecord")
+            .field("upstream", upstream)
+            .field("tier", tier)
+            .field("class", class)
+            .field("started", started)
+            .field("ended", ended)
+            .field("paid", paid)
+            .field("hedge", hedge)
+            .field("drilled", drilled)
+            .finish()
+    }
 }
 
 impl AttemptRecord {
@@ -101,6 +121,14 @@ impl Attempts {
 
     pub(crate) fn get(&self, number: usize) -> Option<&AttemptRecord> {
         number.checked_sub(1).and_then(|index| self.list.get(index)).and_then(Option::as_ref)
+    }
+
+    /// What was answered to the attempt of this number.
+    pub(crate) fn hear(&mut self, number: usize, heard: Heard) {
+        let held = number.checked_sub(1).and_then(|index| self.list.get_mut(index));
+        if let Some(record) = held.and_then(Option::as_mut) {
+            record.heard = Some(heard);
+        }
     }
 
     pub(crate) fn end(&mut self, number: usize, class: Class, now: Timestamp) {

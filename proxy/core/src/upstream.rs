@@ -2,6 +2,7 @@
 
 use crate::balance::peak_ewma::Latency;
 use crate::bias::Bias;
+pub use crate::bias::HALVINGS_MAX;
 use crate::check::Checked;
 use crate::chronicle::Chronicle;
 use crate::order::Ordered;
@@ -256,6 +257,19 @@ impl Upstream {
     #[must_use]
     pub fn strength(&self, now: Timestamp) -> u32 {
         self.bias.of(self.ramp.percent(now), now)
+    }
+
+    /// How often its share is halved now, because its application asks for less or it is far slower than its siblings;
+    /// up to [`HALVINGS_MAX`] times.
+    #[must_use]
+    pub fn halvings(&self, now: Timestamp) -> u32 {
+        self.bias.halvings(now)
+    }
+
+    /// What is suspected of it, because its gateway refused somebody.
+    #[must_use]
+    pub const fn suspicion(&self) -> Suspicion {
+        self.suspicion
     }
 
     /// The name of its record store; empty when nothing is said of it.

@@ -1,6 +1,6 @@
 //! What became of a request: whom it asked and why, what came of it, and why nobody else was asked.
 
-use super::{History, past, seconds};
+use super::{History, heard, past, seconds};
 use crate::clock;
 use crate::head;
 use crate::record::Visit;
@@ -94,6 +94,7 @@ fn attempt(made: &AttemptRecord, upstream: String, visit: &Visit, passed_over: V
         "upstream": upstream,
         "asked_as": made.tier.name(),
         "class": made.class.name(),
+        "answer": heard(made.heard),
         "after_seconds": seconds(made.started.since(visit.started)),
         "seconds": seconds(made.took()),
         "paid_by_budget": made.paid,

@@ -1,15 +1,14 @@
 //! Why an upstream is where it is, and what would change it.
 
-use super::{Told, ahead, past, seconds};
+use super::{Told, ahead, heard, past, policy, seconds};
 use crate::clock;
 use crate::snapshot::LivePool;
-use aorta_core::check::Checked;
 use aorta_core::chronicle::Noted;
 use aorta_core::order::Ordered;
 use aorta_core::outlier::EjectReason;
 use aorta_core::pool::{Pool, PoolEvent};
 use aorta_core::time::Timestamp;
-use aorta_core::upstream::{Health, Upstream, UpstreamKey};
+use aorta_core::upstream::{HALVINGS_MAX, Health, Upstream, UpstreamKey};
 use serde_json::{Value, json};
 
 /// A pool, each upstream with its sentence.
@@ -81,11 +80,12 @@ fn show(live: &LivePool, pool: &Pool, held: &Upstream, now: Timestamp) -> Value 
         "last_order": held.ordered().map(|ordered| order(ordered, now)),
         "in_flight": held.in_flight(),
         "strength_percent": held.strength(now),
+        "share_halved": {"times": held.halvings(now), "at_most": HALVINGS_MAX},
         "throttled_until": ahead(held.skip_until(), now),
         "is_being_verified": held.is_being_verified(now),
         "ejections_not_forgiven": held.ejections(),
-        "policy": policy(pool, held, now),
-        "checks": checks(pool, held),
+        "policy": policy::policy(pool, held, now),
+        "checks": policy::checks(pool, held),
         "guard": pool.guard(held.key()).map(|guard| guard.name()),
         "decided_by": attempts(&mut held.chronicle().deciding()),
         "recent": attempts(&mut held.chronicle().recent()),
@@ -111,44 +111,8 @@ fn attempt(noted: &Noted, now: Timestamp) -> Value {
         "asked_as": noted.tier.name(),
         "seconds": noted.took.map(seconds),
         "counts": noted.counts,
+        "answer": heard(noted.heard),
     })
-}
-
-/// Each threshold beside what stands against it now.
-fn policy(pool: &Pool, held: &Upstream, now: Timestamp) -> Value {
-    let policy = &pool.spec().passive_health;
-    let counts = held.counts(policy, now);
-    json!({
-        "consecutive_failures": {"now": counts.failures_in_a_row, "ejects_at": policy.consecutive_failures},
-        "consecutive_app_failures":
-            {"now": counts.any_failures_in_a_row, "ejects_at": policy.consecutive_app_failures},
-        "success_rate": {
-            "successes": counts.successes,
-            "failures": counts.failures,
-            "ejects_below": policy.success_rate_min.get(),
-            "once_there_are": policy.success_rate_requests,
-            "window_seconds": seconds(policy.window),
-        },
-        "next_ejection_seconds": seconds(policy.ejection_after(held.ejections())),
-        "ejection_max_seconds": seconds(policy.ejection_max),
-        "min_healthy": policy.min_healthy,
-        "readmit_successes": policy.readmit_successes,
-        "dry_run": policy.dry_run,
-    })
-}
-
-/// What the proxy's own checks have found; nothing where there are none.
-fn checks(pool: &Pool, held: &Upstream) -> Value {
-    let Some(policy) = pool.spec().active_health else { return Value::Null };
-    let every = seconds(policy.interval);
-    match held.checked() {
-        Checked::Up { failed } => {
-            json!({"find_it": "up", "failed_in_a_row": failed, "ejected_at": policy.fall, "every_seconds": every})
-        }
-        Checked::Down { passed } => {
-            json!({"find_it": "down", "passed_in_a_row": passed, "back_at": policy.rise, "every_seconds": every})
-        }
-    }
 }
 
 fn reason(health: Health) -> Option<&'static str> {

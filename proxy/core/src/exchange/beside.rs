@@ -86,7 +86,7 @@ impl Exchange {
         {
             return false;
         }
-        pool.settle(out.choice, self.outcome(Class::Moved, None), now, rng);
+        pool.settle(out.choice, self.outcome(out, Class::Moved, None), now, rng);
         self.attempts.end(out.number, Class::Moved, now);
         self.phase = Phase::Choosing;
         true

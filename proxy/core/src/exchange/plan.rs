@@ -1,10 +1,11 @@
 //! What goes into an exchange, and what it asks of the adapter.
 
 use super::{Exchange, Out};
+use crate::chronicle::Heard;
 use crate::classify::Class;
 use crate::drill::Fault;
 use crate::fhir_safety::Safety;
-use crate::pool::{Choice, Passed, Pool, Wish};
+use crate::pool::{Choice, Outcome, Passed, Pool, Wish};
 use crate::receipt::AttemptRecord;
 use crate::time::Timestamp;
 use crate::upstream::UpstreamKey;
@@ -55,6 +56,19 @@ pub struct Attempt {
 }
 
 impl Exchange {
+    /// What was answered to the attempt of this number, before [`Exchange::answered`] judges it: for people who ask,
+    /// never for decisions.
+    pub fn hears(&mut self, number: usize, heard: Heard) {
+        self.attempts.hear(number, heard);
+    }
+
+    /// What is booked of the end of an attempt.
+    pub(super) fn outcome(&self, out: Out, class: Class, retry_after: Option<Duration>) -> Outcome {
+        let Terms { safety, client, .. } = self.terms;
+        let heard = self.attempts.get(out.number).and_then(|attempt| attempt.heard);
+        Outcome { class, retry_after, client, wrote: safety != Safety::Safe, heard }
+    }
+
     pub(super) fn wish(&self, pool: &Pool) -> Wish<'_> {
         let reads = self.terms.safety == Safety::Safe;
         Wish {
@@ -85,6 +99,7 @@ impl Exchange {
             paid,
             hedge,
             drilled: self.fault(self.attempts.len() + 1).is_some(),
+            heard: None,
             passed,
         });
         Out { number: self.attempts.len(), choice }

@@ -66,7 +66,7 @@ impl Straggler {
             // It was given up early: that says nothing.
             Came::Nothing => (Class::ClientFault, None),
         };
-        let outcome = Outcome { class, retry_after, client: self.client, wrote: false };
+        let outcome = Outcome { class, retry_after, client: self.client, wrote: false, heard: None };
         pool.settle(self.choice, outcome, now, rng);
         Late { upstream: self.choice.upstream, class, took: now.since(self.started) }
     }

@@ -6,12 +6,29 @@ use crate::pace::{Pace, micros};
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
 use fastrand::Rng;
+use std::time::Duration;
 
 /// Siblings that an upstream must be far slower than to be put out: against a single one it may be that one which
 /// is unusual, so it only loses share.
-const SIBLINGS_MIN: usize = 2;
+pub const SIBLINGS_MIN: usize = 2;
 
 impl Pool {
+    /// What an upstream's answers to reads usually take; none while too few came lately.
+    #[must_use]
+    pub fn usual_of(&self, held: &Upstream, now: Timestamp) -> Option<Duration> {
+        self.usual(held, now).map(Duration::from_micros)
+    }
+
+    /// Those whose pace an upstream's is held against: the healthy ones of its priority. One that stands by far away
+    /// is slower by nature.
+    pub fn siblings(&self, of: &Upstream) -> impl Iterator<Item = &Upstream> {
+        let (key, priority) = (of.key, of.spec.priority);
+        let stands = move |held: &&Upstream| {
+            held.key != key && held.health == Health::Healthy && held.spec.priority == priority
+        };
+        self.upstreams.iter().filter(stands)
+    }
+
     /// Books how long an answer took; says whether it was far slower than the upstream's siblings usually are.
     ///
     /// Only what reads is compared: how long a write takes depends on what is written, and its upload is the
@@ -68,16 +85,10 @@ impl Pool {
     }
 
     /// How many siblings outpace an upstream whose answers take this long; none unless most of them do.
-    ///
-    /// Siblings share its priority: one that stands by far away is slower by nature.
     fn outpaced_by(&self, upstream: usize, usual: u64, now: Timestamp) -> usize {
         let policy = &self.spec.passive_health;
-        let priority = self.upstreams[upstream].spec.priority;
         let (mut known, mut faster) = (0, 0);
-        for (index, held) in self.upstreams.iter().enumerate() {
-            if index == upstream || held.health != Health::Healthy || held.spec.priority != priority {
-                continue;
-            }
+        for held in self.siblings(&self.upstreams[upstream]) {
             if let Some(median) = self.usual(held, now) {
                 known += 1;
                 faster += usize::from(median.saturating_mul(u64::from(policy.latency_factor)) < usual);
@@ -86,7 +97,7 @@ impl Pool {
         if 2 * faster > known { faster } else { 0 }
     }
 
-    /// What an upstream's answers to reads usually take, in microseconds; none while too few came lately.
+    /// The same in microseconds.
     pub(super) fn usual(&self, held: &Upstream, now: Timestamp) -> Option<u64> {
         let policy = &self.spec.passive_health;
         held.pace.median(policy.success_rate_requests.get(), policy.window, now)

@@ -3,6 +3,7 @@
 use super::{Choice, Pool, Tier, Wish};
 use crate::time::Timestamp;
 use crate::upstream::{DomainKey, Health, Upstream, UpstreamKey};
+use std::fmt;
 
 /// Upstreams that are remembered of one choice: all the others of a pool of nine.
 pub const PASSED_MAX: usize = 8;
@@ -97,12 +98,18 @@ impl Skip {
 
 /// The upstreams that an attempt did not go to, up to [`PASSED_MAX`]. Of a larger pool those are left out first that
 /// only did not have their turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passed {
     // Apart, so that they take 40 bytes: each attempt has them, and so have the requests that are remembered. The keys of
     // four thousand million upstreams that came and went are told apart.
     keys: [u32; PASSED_MAX],
     skips: [Option<Skip>; PASSED_MAX],
+}
+
+impl fmt::Debug for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
 
 impl Passed {

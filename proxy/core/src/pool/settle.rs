@@ -2,7 +2,7 @@
 
 use super::{Choice, Guard, Pool, PoolEvent, Rule, Tier};
 use crate::balance::BalancePolicy;
-use crate::chronicle::Noted;
+use crate::chronicle::{Heard, Noted};
 use crate::classify::{Class, Evidence, Repeat};
 use crate::outlier::EjectReason;
 use crate::slow_start::Ramp;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub client: u64,
     /// The request writes.
     pub wrote: bool,
+    /// What was answered; for people only.
+    pub heard: Option<Heard>,
 }
 
 impl Pool {
@@ -55,6 +57,7 @@ impl Pool {
             tier: choice.tier,
             took: choice.since.map(|since| now.since(since)),
             counts: current,
+            heard: outcome.heard,
         });
         self.heed_throttle(choice, outcome, now);
         self.heed_write(self.upstreams[place].domain, outcome, now);

@@ -91,7 +91,7 @@ impl Yard {
     }
 
     fn settle_for(&mut self, choice: Choice, class: Class, client: u64) {
-        let outcome = Outcome { class, retry_after: None, client, wrote: false };
+        let outcome = Outcome { class, retry_after: None, client, wrote: false, heard: None };
         self.pool.settle(choice, outcome, self.now, &mut self.rng);
     }
 

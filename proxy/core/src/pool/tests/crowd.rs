@@ -49,7 +49,7 @@ impl Life {
                 let class =
                     if usual { Class::Answered } else { Class::ALL[self.dice.usize(0..Class::ALL.len())] };
                 let (client, wrote) = (self.dice.u64(0..3), self.dice.bool());
-                let outcome = Outcome { class, retry_after: None, client, wrote };
+                let outcome = Outcome { class, retry_after: None, client, wrote, heard: None };
                 yard.pool.settle(choice, outcome, yard.now, &mut yard.rng);
             }
             96 => {

@@ -75,7 +75,7 @@ fn whom_the_pool_prefers_is_why_another_is_passed_over() {
     check(standby, nothing, READ, Skip::Priority);
     let wrote = |yard: &mut Yard| {
         let (choice, client) = (yard.direct(1), 7);
-        let outcome = Outcome { class: Class::Answered, retry_after: None, client, wrote: true };
+        let outcome = Outcome { class: Class::Answered, retry_after: None, client, wrote: true, heard: None };
         yard.pool.settle(choice, outcome, yard.now, &mut yard.rng);
     };
     check(domains, wrote, Wish { reader: Some(7), ..READ }, Skip::WriteAffinity);

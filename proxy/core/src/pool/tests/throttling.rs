@@ -4,7 +4,7 @@ use super::*;
 
 fn throttled(yard: &mut Yard, upstream: usize, class: Class, retry_after: Option<Duration>) {
     let choice = yard.direct(upstream);
-    let outcome = Outcome { class, retry_after, client: 1, wrote: false };
+    let outcome = Outcome { class, retry_after, client: 1, wrote: false, heard: None };
     yard.pool.settle(choice, outcome, yard.now, &mut yard.rng);
 }
 
