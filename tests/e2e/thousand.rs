@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Of a build for tests, on a machine that does other things too; `make bench` has the figure.
-const THOUSAND_WITHIN: Duration = Duration::from_secs(10);
+const THOUSAND_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_of_a_thousand_upstreams_is_quick_and_loses_no_request() {
