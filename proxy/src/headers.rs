@@ -122,6 +122,11 @@ fn connection_names(headers: &HeaderMap) -> Vec<&str> {
 /// A number as the value of a field.
 #[must_use]
 pub fn number(number: u64) -> HeaderValue {
+    // Attempts, above all.
+    const SMALL: [&str; 4] = ["0", "1", "2", "3"];
+    if let Some(text) = usize::try_from(number).ok().and_then(|number| SMALL.get(number)) {
+        return HeaderValue::from_static(text);
+    }
     let text = itoa::Buffer::new().format(number).to_owned();
     // Digits are a header value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
@@ -221,6 +226,13 @@ mod tests {
         let both = forwarded_for(&map(&[("x-forwarded-for", "10.0.0.1")]), address).unwrap();
         assert_eq!(both, "10.0.0.1, 127.0.0.1");
         assert_eq!(forwarded_for(&HeaderMap::new(), address).unwrap(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_number_is_its_digits() {
+        for value in [0, 1, 3, 4, 10, 1234, u64::MAX] {
+            assert_eq!(number(value), value.to_string().as_str());
+        }
     }
 
     #[test]

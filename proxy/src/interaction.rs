@@ -3,6 +3,7 @@
 //! Source: FHIR R4 "RESTful API", section 3.1.0 (the interactions and their paths). Nothing is decided by this:
 //! what may be repeated is the core's to say.
 
+use crate::path;
 use http::Method;
 
 /// The resource types that are told apart, in order; logs and metrics know no others, because a segment of a path
@@ -72,7 +73,7 @@ impl Interaction {
     /// What a request is; `path` starts where FHIR's own path starts.
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {
-        let mut words = path.split('/').filter(|word| !word.is_empty());
+        let mut words = path::words(path).filter(|word| !word.is_empty());
         let five = [words.next(), words.next(), words.next(), words.next(), words.next()];
         match five {
             [None, ..] => Self::system(root(method)),

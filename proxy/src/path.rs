@@ -168,14 +168,25 @@ const fn escape(special: u8) -> Option<&'static str> {
     }
 }
 
+/// What stands between the slashes of a path. A path is short: to look at each byte takes less than to search.
+pub(crate) fn words(path: &str) -> impl Iterator<Item = &str> {
+    let mut left = Some(path);
+    std::iter::from_fn(move || {
+        let rest = left?;
+        let end = rest.bytes().position(|byte| byte == b'/');
+        left = end.map(|end| &rest[end + 1..]);
+        Some(end.map_or(rest, |end| &rest[..end]))
+    })
+}
+
 /// A path with everything that could name a patient replaced: what logs may hold.
 ///
 /// FHIR's own words (resource types, `_history`, `_search`, `metadata`, `$operations`) stay; all else is
 /// `{id}`.
 #[must_use]
 pub fn template(path: &str) -> String {
-    let mut shown = String::with_capacity(path.len().min(128));
-    for segment in path.split('/').skip(1).take(8) {
+    let mut shown = String::with_capacity(path.len().min(128) + "{id}".len());
+    for segment in words(path).skip(1).take(8) {
         shown.push('/');
         shown.push_str(if is_fhir_word(segment) { segment } else { "{id}" });
     }
@@ -183,9 +194,11 @@ pub fn template(path: &str) -> String {
 }
 
 fn is_fhir_word(segment: &str) -> bool {
-    matches!(segment, "" | "metadata" | "_history" | "_search" | "ping")
-        || is_resource_type(segment)
-        || aorta_core::fhir_safety::is_reading_operation(segment)
+    match segment.as_bytes().first() {
+        Some(b'A'..=b'Z') => is_resource_type(segment),
+        Some(b'$') => aorta_core::fhir_safety::is_reading_operation(segment),
+        _ => matches!(segment, "" | "metadata" | "_history" | "_search" | "ping"),
+    }
 }
 
 /// R4's resource types look like this, and a name of a person may too: only the known ones are shown.
@@ -259,6 +272,13 @@ mod tests {
     #[test]
     fn a_target_longer_than_any_gateway_takes_is_refused() {
         check(&format!("/{}", "a".repeat(11_000)), None, Err(Refusal::UriTooLong));
+    }
+
+    #[test]
+    fn the_words_of_a_path_are_those_between_its_slashes() {
+        for path in ["", "/", "a", "/a", "a/", "//", "/Patient/é/_history"] {
+            assert!(words(path).eq(path.split('/')), "{path:?}");
+        }
     }
 
     #[test]

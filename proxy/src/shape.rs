@@ -28,19 +28,19 @@ impl Media {
     /// Reads `Content-Type`.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| value.to_str().is_ok()) else {
             return Self::Json;
         };
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        let is = |name: &str| essence.eq_ignore_ascii_case(name);
-        let suffix = essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..));
+        let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        let suffix = essence.len().checked_sub("+json".len()).map(|at| &essence[at..]);
         if is("application/fhir+json") {
             Self::Fhir
         } else if is("application/json") || is("text/json") {
             Self::Json
         } else if is("text/html") || is("application/xhtml+xml") {
             Self::Html
-        } else if suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")) {
+        } else if suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")) {
             Self::Json
         } else {
             Self::Other

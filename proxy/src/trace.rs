@@ -51,8 +51,8 @@ impl Trace {
     pub fn header(&self, number: usize) -> HeaderValue {
         let span = if self.exported { self.attempt(number) } else { self.parent.unwrap_or(self.span) };
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(self.id, &mut text[3..35]);
-        write_hex(u128::from(span), &mut text[36..52]);
+        write_hex(&self.id.to_be_bytes(), &mut text[3..35]);
+        write_hex(&span.to_be_bytes(), &mut text[36..52]);
         text[54] += u8::from(self.sampled);
         // Digits and dashes are a header value.
         HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
@@ -65,13 +65,15 @@ impl fmt::Display for Trace {
     }
 }
 
-/// The lowest digits of a number, in lower case, as many as there is room for.
-pub fn write_hex(mut number: u128, digits: &mut [u8]) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
+/// Two digits for each byte, in lower case, as many as there is room for.
+pub fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
+
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
 /// A number between 0 and 1, from the bits that a float can hold.
 const fn unit(number: u64) -> f64 {

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::config::{HashKey, UpstreamConfig};
 use crate::headers::name;
 use crate::line::Line;
+use crate::path;
 use crate::shape::Media;
 use crate::snapshot::Peer;
 use aorta_core::admission::Priority;
@@ -227,14 +228,16 @@ pub fn batch_safety(spec: &PoolSpec, body: &[u8]) -> Safety {
 /// `_format` overrides `Accept` (FHIR R4, "Content Types and encodings"), and a `Binary` may be anything.
 #[must_use]
 pub fn expects_fhir(spec: &PoolSpec, uri: &http::Uri, headers: &HeaderMap) -> bool {
-    let formats = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("_format="));
-    let json_by_format = formats.map(|format| format.to_ascii_lowercase().contains("json")).next_back();
+    let json_by_format = uri.query().and_then(|query| {
+        let formats = query.split('&').filter_map(|pair| pair.strip_prefix("_format="));
+        formats.map(|format| format.to_ascii_lowercase().contains("json")).next_back()
+    });
     let json_by_accept = || {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-        accept.is_none_or(|accept| accept.contains("json") || accept.trim() == "*/*")
+        let Some(accept) = headers.get(header::ACCEPT).map(HeaderValue::as_bytes) else { return true };
+        accept.windows("json".len()).any(|word| word == b"json") || accept.trim_ascii() == b"*/*"
     };
-    let is_binary = uri.path().split('/').any(|word| word == "Binary");
-    spec.fhir && !is_binary && json_by_format.unwrap_or_else(json_by_accept)
+    let is_binary = || path::words(uri.path()).any(|word| word == "Binary");
+    spec.fhir && json_by_format.unwrap_or_else(json_by_accept) && !is_binary()
 }
 
 #[cfg(test)]

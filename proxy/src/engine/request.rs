@@ -25,6 +25,9 @@ const HEAD_NEAR: usize = 9 * 1024;
 /// A signature with the token of temporary credentials: AWS bounds it nowhere, and makes them of some 1 kB.
 const SIGNATURE_ROOM: usize = 2 * 1024;
 
+/// Fields that Aorta adds for every upstream.
+const OURS: usize = 7;
+
 /// What every attempt of a request has in common.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -64,12 +67,12 @@ impl Outgoing {
     pub fn new(came: &Parts, strip: &str, origin: &Origin<'_>) -> Self {
         let path = came.uri.path();
         let query = origin.query;
-        let mut fields: Vec<_> = headers::for_upstream(&came.headers)
+        let mut fields = Vec::with_capacity(came.headers.len() + OURS);
+        let travels_on = headers::for_upstream(&came.headers)
             .filter(|(name, _)| !origin.judged || *name != header::ACCEPT_ENCODING)
             // What vendors said of a trace means nothing to another one.
-            .filter(|(name, _)| origin.trace.parent.is_some() || *name != name::TRACESTATE)
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+            .filter(|(name, _)| origin.trace.parent.is_some() || *name != name::TRACESTATE);
+        fields.extend(travels_on.map(|(name, value)| (name.clone(), value.clone())));
         join_cookies(&mut fields);
         let mut set = |name: &HeaderName, value: Option<HeaderValue>| {
             fields.extend(value.map(|value| (name.clone(), value)));
