@@ -4,6 +4,7 @@
 //! hand over a request only after its head was read and repaired, so they cannot bound the time a client takes for
 //! it, and they answer a malformed one themselves.
 
+use crate::clock;
 use crate::conditions::Condition;
 use crate::config::Limits;
 use crate::downstream::{Downstream, Http1};
@@ -251,7 +252,8 @@ impl Door {
         let mut visit = Visit::new(id, http::Method::GET, String::new());
         send(client, refusal, false, Closing::AtOnce, &mut visit).await;
         let snapshot = self.proxy.snapshot.load_full();
-        let receipt = Receipt::refused(refusal);
+        visit.ended = Some(clock::now());
+        let receipt = Box::new(Receipt::refused(refusal));
         record::book(&self.proxy, &snapshot, &visit, &receipt);
         self.proxy.recent.push(Booked::new(visit, receipt, None));
     }

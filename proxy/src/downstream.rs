@@ -116,6 +116,9 @@ impl Downstream {
             Self::Http2(http2) => {
                 let (mut parts, ()) = http::Response::new(()).into_parts();
                 (parts.status, parts.headers) = (head.status, head.headers);
+                for (name, value) in head.said {
+                    parts.headers.insert(name, value);
+                }
                 let head = Box::new(ResponseHeader::from(parts));
                 http2.write_response_header(head).await.map_err(|_| Lost::Gone)?;
                 http2.write_response_body(body, last && more.is_empty()).await.map_err(|_| Lost::Gone)?;

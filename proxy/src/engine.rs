@@ -67,8 +67,8 @@ pub struct Call<'a> {
 
 /// How the loop ended.
 pub struct Served {
-    /// What happened.
-    pub receipt: Receipt,
+    /// What happened; in a box, because it passes through many hands.
+    pub receipt: Box<Receipt>,
     /// Nothing was sent to the client; this is to be.
     pub refusal: Option<Refusal>,
     /// The client's connection is in a state that can be used again.
@@ -248,7 +248,7 @@ fn facts(pool: &LivePool, fhir_expected: bool, answer: &Answer) -> AnswerFacts {
 /// An exchange that is closed whatever happens: also when the task that serves it is dropped or panics.
 struct Open<'a> {
     call: &'a Call<'a>,
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
     /// Its number on the tape, if there is one.
     number: u64,
     /// A gateway refused what it signed.
@@ -258,7 +258,8 @@ struct Open<'a> {
 impl<'a> Open<'a> {
     fn new(call: &'a Call<'a>) -> Self {
         let (number, mut exchange) = (call.pool.state.exchange_number(), None);
-        let open = |pool: &mut _, now, _: &mut _| exchange = Some(Exchange::open(call.terms, pool, now));
+        let open =
+            |pool: &mut _, now, _: &mut _| exchange = Some(Box::new(Exchange::open(call.terms, pool, now)));
         call.decide((number, Question::Open(call.terms)), open);
         Self { call, exchange, number, refused_signer: None }
     }
@@ -316,13 +317,13 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn close(mut self) -> Receipt {
+    fn close(mut self) -> Box<Receipt> {
         self.end().expect("only `close` takes it, and `close` takes `self`")
     }
 
-    fn end(&mut self) -> Option<Receipt> {
+    fn end(&mut self) -> Option<Box<Receipt>> {
         let exchange = self.exchange.take()?;
-        let close = |pool: &mut _, now, rng: &mut _| exchange.close(pool, now, rng);
+        let close = |pool: &mut _, now, rng: &mut _| Box::new(exchange.close(pool, now, rng));
         Some(self.call.decide((self.number, Question::Close), close))
     }
 }

@@ -2,13 +2,14 @@
 //! a slow client.
 
 use crate::buffers::{Buffers, Reservation};
+use crate::clock;
 use crate::config::Limits;
 use crate::downstream::{self, Downstream};
 use crate::head;
 use aorta_core::verdict::Refusal;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// A request body as far as it was taken in.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Body {
     pub deadline: Instant,
     /// Bytes the client may send in all.
     pub bytes_max: usize,
-    /// The client said how long it is.
+    /// The client said how long it is, and there is one.
     pub declared: Option<usize>,
     reservation: Option<Reservation>,
 }
@@ -53,8 +54,6 @@ pub async fn take_in(
     replay_body_max: usize,
     buffers: &Arc<Buffers>,
 ) -> Result<Body, Lost> {
-    let declared = head::content_length(&client.head().headers);
-    let mut reservation = buffers.reservation();
     let deadline = Instant::now() + limits.body_time;
     if client.is_body_empty() {
         return Ok(Body {
@@ -62,16 +61,18 @@ pub async fn take_in(
             whole: true,
             deadline,
             bytes_max: limits.body_bytes,
-            declared,
+            declared: None,
             reservation: None,
         });
     }
+    let declared = head::content_length(&client.head().headers);
     if declared.is_some_and(|length| length > limits.body_bytes) {
         return Err(Lost::Refused(Refusal::BodyTooLarge));
     }
     if head::expects_continue(&client.head().headers) && client.head().version == http::Version::HTTP_11 {
         client.send_continue().await.map_err(|_| Lost::ClientGone)?;
     }
+    let mut reservation = buffers.reservation();
     let mut held = BytesMut::with_capacity(declared.unwrap_or_default().min(replay_body_max));
     let mut whole = false;
     while held.len() <= replay_body_max {
@@ -98,10 +99,10 @@ pub async fn take_in(
 /// # Errors
 /// When the client is too slow, or went away.
 pub async fn next(client: &mut Downstream, deadline: Instant) -> Result<Option<Bytes>, Lost> {
-    match timeout_at(deadline, client.read_body()).await {
-        Err(_) => Err(Lost::Refused(Refusal::ClientTooSlow)),
-        Ok(Err(downstream::Lost::Malformed)) => Err(Lost::Refused(Refusal::BadRequest)),
-        Ok(Err(downstream::Lost::Gone)) => Err(Lost::ClientGone),
-        Ok(Ok(chunk)) => Ok(chunk),
+    match clock::in_time(|| deadline, client.read_body()).await {
+        None => Err(Lost::Refused(Refusal::ClientTooSlow)),
+        Some(Err(downstream::Lost::Malformed)) => Err(Lost::Refused(Refusal::BadRequest)),
+        Some(Err(downstream::Lost::Gone)) => Err(Lost::ClientGone),
+        Some(Ok(chunk)) => Ok(chunk),
     }
 }

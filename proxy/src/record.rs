@@ -27,6 +27,8 @@ use std::time::Duration;
 pub struct Visit {
     /// When its head had arrived.
     pub started: Timestamp,
+    /// When all was done; none before.
+    pub ended: Option<Timestamp>,
     /// Its id: the client's own, or a new one.
     pub request_id: HeaderValue,
     /// The trace it belongs to, once its head was read.
@@ -69,6 +71,7 @@ impl Visit {
     pub fn new(request_id: HeaderValue, method: Method, template: String) -> Self {
         Self {
             started: clock::now(),
+            ended: None,
             request_id,
             trace: None,
             method,
@@ -92,7 +95,7 @@ impl Visit {
     /// How long it has taken.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        clock::now().since(self.started)
+        self.ended.unwrap_or_else(clock::now).since(self.started)
     }
 
     /// An attempt begins.

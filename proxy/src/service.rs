@@ -180,6 +180,7 @@ impl Proxy {
             let closing = if served.reusable { Closing::No } else { Closing::Lingering };
             reusable = send(session, refusal, fhir, closing, &mut visit).await && served.reusable;
         }
+        visit.ended = Some(clock::now());
         record::book(self, &snapshot, &visit, &served.receipt);
         let pool = visit.pool.and_then(|pool| snapshot.pools.get(pool));
         self.recent.push(Booked::new(visit, served.receipt, pool));
@@ -383,15 +384,15 @@ impl Served {
     fn refused(early: Early) -> Self {
         match early {
             Early::Refused(refusal) => Self {
-                receipt: Receipt::refused(refusal),
+                receipt: Box::new(Receipt::refused(refusal)),
                 refusal: Some(refusal),
                 reusable: !closes(refusal),
             },
             Early::Unread(refusal) => {
-                Self { receipt: Receipt::refused(refusal), refusal: Some(refusal), reusable: false }
+                Self { receipt: Box::new(Receipt::refused(refusal)), refusal: Some(refusal), reusable: false }
             }
             Early::ClientGone => {
-                let mut receipt = Receipt::refused(Refusal::BadRequest);
+                let mut receipt = Box::new(Receipt::refused(Refusal::BadRequest));
                 receipt.end = End::Abandoned;
                 Self { receipt, refusal: None, reusable: false }
             }

@@ -89,7 +89,8 @@ impl Wire {
                 http2.read_response_header().await.map_err(|error| no_answer(&error))?;
                 let head = http2.response_header().filter(|head| !head.status.is_informational());
                 let head = head.ok_or(Failure::Broken)?;
-                Ok(Head { status: head.status, headers: headers::for_client(&head.headers) })
+                let (status, headers) = (head.status, headers::for_client(&head.headers));
+                Ok(Head { status, headers, said: Vec::new() })
             }
         }
     }

@@ -310,7 +310,10 @@ fn write_head(bytes: &mut Vec<u8>, head: &Head, keeps: bool) {
     bytes.push(b' ');
     bytes.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
     bytes.extend_from_slice(b"\r\n");
-    for (name, value) in head.headers.iter().filter(|(name, _)| **name != header::DATE) {
+    let replaced =
+        |name: &HeaderName| *name == header::DATE || head.said.iter().any(|(said, _)| said == name);
+    let passed_on = head.headers.iter().filter(|(name, _)| !replaced(name));
+    for (name, value) in passed_on.chain(head.said.iter().map(|(name, value)| (name, value))) {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());

@@ -33,7 +33,7 @@ impl Answer {
 
     /// One that no upstream gave: it has this status and says nothing.
     pub(super) fn made_up(way: Way<'_>, status: StatusCode) -> Self {
-        let head = Head { status, headers: HeaderMap::new() };
+        let head = Head { status, headers: HeaderMap::new(), said: Vec::new() };
         let (media, held, more, rest) = (Media::of(&head.headers), Bytes::new(), Vec::new(), None);
         let _reservation = way.proxy.buffers.reservation();
         Self { head, media, held, more, rest, bodiless: way.head_only, _reservation }

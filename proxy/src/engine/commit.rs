@@ -4,6 +4,7 @@ use super::Call;
 use super::answer::Answer;
 use super::attempt::Connection;
 use super::outlet::Outlet;
+use crate::clock;
 use crate::config::Reveal;
 use crate::downstream::Downstream;
 use crate::headers::{self, name};
@@ -13,9 +14,9 @@ use crate::shape::{self, Media};
 use crate::wire::Head;
 use aorta_core::classify::{AnswerFacts, BodyFacts};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How a delivery ended.
 pub(super) enum Delivery {
@@ -50,7 +51,7 @@ pub(super) async fn deliver(
     drop(answer);
     visit.sent += held.len() + more.iter().map(Bytes::len).sum::<usize>();
     let sending = session.send(head, held, more, rest.is_none());
-    if !matches!(timeout(pause_max, sending).await, Ok(Ok(()))) {
+    if !matches!(clock::in_time(|| Instant::now() + pause_max, sending).await, Some(Ok(()))) {
         return Delivery::ClientGone;
     }
     match rest {
@@ -126,8 +127,7 @@ fn head(
     let mut fields = std::mem::take(&mut answer.head.headers);
     outlet.amend(&mut fields);
     frame(&mut fields, session, answer);
-    mark(&mut fields, call, visit)?;
-    Some(Head { status: answer.head.status, headers: fields })
+    Some(Head { status: answer.head.status, headers: fields, said: marks(call, visit)? })
 }
 
 fn frame(fields: &mut HeaderMap, session: &Downstream, answer: &Answer) {
@@ -135,31 +135,39 @@ fn frame(fields: &mut HeaderMap, session: &Downstream, answer: &Answer) {
         return;
     }
     if answer.is_whole() {
-        fields.insert(header::CONTENT_LENGTH, headers::number(answer.held.len() as u64));
+        let mut stand = fields.get_all(header::CONTENT_LENGTH).iter();
+        let (stands, is_one) = (stand.next(), stand.next().is_none());
+        let mut digits = itoa::Buffer::new();
+        let length = digits.format(answer.held.len());
+        if !is_one || stands.is_none_or(|stands| stands != length) {
+            fields.insert(header::CONTENT_LENGTH, headers::number(answer.held.len() as u64));
+        }
     } else if !fields.contains_key(header::CONTENT_LENGTH) && session.head().version == Version::HTTP_11 {
         fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 
 /// What Aorta says about the way the answer came.
-fn mark(fields: &mut HeaderMap, call: &Call<'_>, visit: &Visit) -> Option<()> {
-    fields.insert(&name::X_REQUEST_ID, visit.request_id.clone());
-    fields.insert(&name::X_AORTA_ATTEMPTS, headers::number(visit.attempts as u64));
+fn marks(call: &Call<'_>, visit: &Visit) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let upstream = call.pool.upstream(visit.upstream)?;
     let shown = match call.pool.config.reveal_upstream {
         Reveal::Off => None,
         Reveal::Name => Some(&upstream.config.name),
         Reveal::Url => Some(&upstream.config.url),
     };
+    let mut marks = Vec::with_capacity(MARKS);
+    marks.push((name::X_REQUEST_ID.clone(), visit.request_id.clone()));
+    marks.push((name::X_AORTA_ATTEMPTS.clone(), headers::number(visit.attempts as u64)));
     if let Some(shown) = shown {
-        fields.insert(&name::X_AORTA_UPSTREAM, HeaderValue::from_str(shown).ok()?);
+        marks.push((name::X_AORTA_UPSTREAM.clone(), HeaderValue::from_str(shown).ok()?));
     }
-    fields.insert(&name::SERVER_TIMING, timing(visit.elapsed())?);
-    for (name, value) in visit.standing.iter().flat_map(Standing::fields) {
-        fields.insert(name, value);
-    }
-    Some(())
+    marks.push((name::SERVER_TIMING.clone(), timing(visit.elapsed())?));
+    marks.extend(visit.standing.iter().flat_map(Standing::fields));
+    Some(marks)
 }
+
+/// Those of an answer without a quota.
+const MARKS: usize = 4;
 
 /// Milliseconds with three decimals (W3C Server Timing).
 fn timing(span: Duration) -> Option<HeaderValue> {

@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub struct Booked {
     visit: Visit,
-    receipt: Receipt,
+    receipt: Box<Receipt>,
     ended: Timestamp,
     /// Its pool, if that is still in force.
     pool: Weak<PoolState>,
@@ -28,10 +28,10 @@ pub struct Booked {
 }
 
 impl Booked {
-    /// A request that ends now.
+    /// A request that has ended.
     #[must_use]
-    pub fn new(visit: Visit, receipt: Receipt, pool: Option<&Arc<LivePool>>) -> Self {
-        let ended = clock::now();
+    pub fn new(visit: Visit, receipt: Box<Receipt>, pool: Option<&Arc<LivePool>>) -> Self {
+        let ended = visit.ended.unwrap_or_else(clock::now);
         let states =
             pool.filter(|_| receipt.felt() != Felt::Ok).map(|pool| pool.read(|core| states(core, ended)));
         let pool = pool.map(|pool| Arc::downgrade(&pool.state)).unwrap_or_default();

@@ -71,7 +71,7 @@ fn refusal_head(refusal: Refusal, words: &Words, visit: &Visit) -> Option<Head> 
         let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         fields.insert(header::ALLOW, methods);
     }
-    Some(Head { status, headers: fields })
+    Some(Head { status, headers: fields, said: Vec::new() })
 }
 
 async fn linger(session: &mut Downstream) {

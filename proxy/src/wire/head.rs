@@ -31,6 +31,9 @@ pub struct Head {
     pub status: StatusCode,
     /// Its end-to-end fields, under the names that API Gateway took from them.
     pub headers: HeaderMap,
+    /// What Aorta says itself, in place of fields of the same names. Beside the map: written once, it is looked for by
+    /// nobody.
+    pub said: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// An answer's head, and what it says of what follows.
@@ -123,7 +126,7 @@ pub(super) fn take(read: &mut BytesMut, head_only: bool) -> Result<Option<Answer
     let keeps = said.keeps(response.version == Some(1)) && (bodiless || body != Body::UntilClose);
     read.advance(length);
     let body = if bodiless { Body::Done } else { body };
-    Ok(Some(AnswerHead { head: Head { status, headers }, body, keeps }))
+    Ok(Some(AnswerHead { head: Head { status, headers, said: Vec::new() }, body, keeps }))
 }
 
 /// What the fields say of the connection.

@@ -1,6 +1,7 @@
 //! A connection whose other end is the test.
 
 use super::*;
+use crate::headers::name;
 use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::time::{Duration, timeout};
 
@@ -23,7 +24,8 @@ async fn whole(http1: &mut Http1<DuplexStream>) -> Result<Vec<u8>, Lost> {
 
 fn head(status: u16, fields: &[(HeaderName, &'static str)]) -> Head {
     let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-    Head { status: StatusCode::from_u16(status).expect("a status"), headers: fields.collect() }
+    let status = StatusCode::from_u16(status).expect("a status");
+    Head { status, headers: fields.collect(), said: Vec::new() }
 }
 
 /// What went out, without the date.
@@ -49,6 +51,18 @@ async fn requests_that_come_together_are_taken_one_after_the_other() {
     }
     drop(theirs);
     assert_eq!(http1.read_head(MAX).await, Ok(false), "the client is done");
+}
+
+#[tokio::test]
+async fn what_aorta_says_stands_in_place_of_what_the_upstream_said() {
+    let (mut http1, theirs) = client_that_sends("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert_eq!(http1.read_head(MAX).await, Ok(true));
+    let came = [(name::X_REQUEST_ID.clone(), "theirs"), (header::ETAG, "1"), (header::CONTENT_LENGTH, "0")];
+    let mut answer = head(200, &came);
+    answer.said.push((name::X_REQUEST_ID.clone(), HeaderValue::from_static("ours")));
+    http1.send(&answer, b"", &[], true).await.expect("sent");
+    let head = "HTTP/1.1 200 OK\netag: 1\ncontent-length: 0\nx-request-id: ours\nconnection: keep-alive\n\n";
+    assert_eq!(sent(http1, theirs).await, head);
 }
 
 #[tokio::test]
@@ -186,7 +200,8 @@ async fn pieces_go_out_behind_their_head_in_order_however_little_is_taken_at_onc
         theirs.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("there is room");
         let mut http1 = Http1::new(ours, None);
         assert_eq!(http1.read_head(MAX).await, Ok(true));
-        let head = Head { status: StatusCode::OK, headers: [(name, value)].into_iter().collect() };
+        let head =
+            Head { status: StatusCode::OK, headers: [(name, value)].into_iter().collect(), said: Vec::new() };
         let more = [Bytes::new(), Bytes::from_static(b"bc"), Bytes::from_static(b"d")];
         let sending = async {
             http1.send(&head, long.as_bytes(), &more, true).await.expect("sent");
