@@ -164,14 +164,14 @@ fn write_address(list: &mut String, address: IpAddr) {
     }
 }
 
-/// The client's request id, when it is one that a log can hold.
+/// The client's request id, when it is one that a log can hold. It is remembered longer than the request, so it is a
+/// copy: the value itself is a part of all that was read with it, body and all.
 #[must_use]
-pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(&name::X_REQUEST_ID).filter(|value| {
-        let bytes = value.as_bytes();
-        (1..=64).contains(&bytes.len())
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-    })
+pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let bytes = headers.get(&name::X_REQUEST_ID)?.as_bytes();
+    let fits = (1..=64).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if fits { HeaderValue::from_bytes(bytes).ok() } else { None }
 }
 
 /// What API Gateway renames on the way back ("Important notes" of the REST API, remapped headers).
@@ -187,6 +187,7 @@ pub fn restored_name(name: &HeaderName) -> Option<HeaderName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields
@@ -239,5 +240,16 @@ mod tests {
     fn only_well_formed_ids_are_taken_over() {
         assert!(request_id(&map(&[("x-request-id", "a-B_1.2")])).is_some());
         assert!(request_id(&map(&[("x-request-id", "a b")])).is_none());
+    }
+
+    #[test]
+    fn an_id_that_is_remembered_does_not_keep_what_was_read_with_it() {
+        let read = Bytes::from(b"some id and a long body".to_vec());
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_maybe_shared(read.slice(5..7)).unwrap();
+        headers.insert(&name::X_REQUEST_ID, value);
+        let id = request_id(&headers).unwrap();
+        drop(headers);
+        assert!(id == "id" && read.is_unique());
     }
 }

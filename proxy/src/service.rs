@@ -156,7 +156,7 @@ impl Proxy {
     }
 
     pub(crate) fn request_id(&self, came: &http::HeaderMap) -> HeaderValue {
-        headers::request_id(came).cloned().unwrap_or_else(|| {
+        headers::request_id(came).unwrap_or_else(|| {
             let mut digits = [0; 16];
             trace::write_hex(&self.next_id().to_be_bytes(), &mut digits);
             HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("0"))
