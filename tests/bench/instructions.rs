@@ -23,6 +23,8 @@ use std::path::Path;
 
 /// Enough that what happens once (a connection, a page of memory) no longer shows.
 const WARM_UP: u64 = 300;
+/// Clients of the first load: every thread has some of them.
+const CONNECTIONS: usize = 32;
 const REQUESTS: u64 = 1000;
 /// What an emulator needs for that on a busy machine.
 const MILLIS_MAX: u64 = 120_000;
@@ -73,12 +75,14 @@ async fn count(stage: &Stage, upstreams: &Upstreams, tls: bool, ask: Ask) -> any
     let program = callgrind.around(&Contender::Aorta.peer().program()?);
     let (work, addresses) = (Work::Counted { tls }, upstreams.addresses(tls));
     let proxy = Proxy::inside(program, Contender::Aorta, work, addresses, stage, &directory).await?;
-    let load = |requests| Load { connections: 1, millis: MILLIS_MAX, requests };
+    let load_of = |connections, requests| Load { connections, millis: MILLIS_MAX, requests };
+    let load = |requests| load_of(1, requests);
     let right = |outcome: crate::closed_loop::Outcome, requests| {
         ensure!(outcome.requests == requests && outcome.errors == 0, "{outcome:?}");
         Ok(())
     };
-    right(load(WARM_UP).put(proxy.address, ask, stage).await?, WARM_UP)?;
+    // Each thread has its own connections to the upstreams, and the one connection that counts may be anyone's.
+    right(load_of(CONNECTIONS, WARM_UP).put(proxy.address, ask, stage).await?, WARM_UP)?;
     callgrind.begin(proxy.child.pid()).await?;
     // The first requests are translated, and the connection is made again.
     right(load(WARM_UP).put(proxy.address, ask, stage).await?, WARM_UP)?;
