@@ -112,7 +112,7 @@ impl Wire {
 /// Pingora would repeat.
 fn no_answer(error: &pingora::Error) -> Failure {
     let unseen = *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
-    if unseen { Failure::Unsent } else { Failure::Broken }
+    if unseen { Failure::Unprocessed } else { Failure::Broken }
 }
 
 /// HTTP/2 carries the host as `:authority` and frames by itself (RFC 9113 section 8.3.1).

@@ -87,11 +87,43 @@ async fn a_write_that_its_upstream_did_not_look_at_moves_on_and_takes_effect_onc
     let reply = world.client().send(create(10).unwrap()).await.unwrap();
     assert_eq!((reply.status, reply.attempts(), reply.upstream()), (201, 2, "ohio"));
     assert_eq!(world.executed("once"), 1);
+    let line = &world.proxy.access(1).await[0];
+    assert_eq!(harness::log::classes(line), ["unprocessed", "answered"]);
     // What was not kept went out with the first attempt: a second one would send the end of it for the whole.
     world.ohio.obey(Order::before(Behaviour::Refuse).only(|seen| !seen.is_check()));
     let before = world.seen();
     let reply = world.client().send(create(65 << 10).unwrap()).await.unwrap();
     assert_eq!((reply.status, reply.attempts(), world.seen() - before), (502, 1, 1));
+}
+
+#[tokio::test]
+async fn a_region_that_says_goodbye_is_left_at_once_and_blamed_only_when_it_does_nothing_else() {
+    for behaviour in [Behaviour::Refuse, Behaviour::Goodbye] {
+        let world =
+            World::with(Speech::Http2, |setup, _| setup.pool("retry", "{budget_min_per_second: 0}")).await;
+        let leave = Order::before(behaviour.clone()).only(|seen| !seen.is_check());
+        // Now and then: no reason to be out, and no client notices.
+        for round in 0..4 {
+            world.virginia.obey(leave.clone());
+            let create = Request::post("/Patient").header(MARKER, format!("{round}")).body(Bytes::from("{}"));
+            let reply = world.client().send(create.unwrap()).await.unwrap();
+            assert_eq!((reply.status, reply.upstream()), (201, "ohio"), "{behaviour:?}");
+            assert_eq!(world.executed(&format!("{round}")), 1);
+            world.virginia.heal();
+            world.served_by(world.proxy.target(), "virginia", 1).await;
+            while world.client().get("/Patient/1").await.upstream() != "ohio" {}
+        }
+        let left = [("upstream", "virginia"), ("class", "unprocessed")];
+        assert_eq!(world.proxy.metrics().count("aorta_upstream_attempts_total", &left), 4, "{behaviour:?}");
+        assert_eq!((world.proxy.ejections(), world.proxy.state_of("virginia").as_str()), (0, "healthy"));
+        // And for ever: it is out, as one that fails.
+        world.virginia.obey(leave);
+        while world.proxy.state_of("virginia") != "ejected" {
+            let reply = world.client().get("/Patient/1").await;
+            assert_eq!((reply.status, reply.upstream()), (200, "ohio"));
+        }
+        assert_eq!(world.proxy.metrics().count("aorta_upstream_attempts_total", &left), 7, "{behaviour:?}");
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ impl CheckResult {
             // The gateway's own refusal in other words than its usual ones: a customised response.
             Evidence::Success if matches!(facts.status, 401 | 403) && facts.gateway_spoke() => Self::Refused,
             Evidence::Success => Self::Unexpected,
-            Evidence::Failure | Evidence::AppFailure | Evidence::Slowness => Self::Failed,
+            Evidence::Failure | Evidence::AppFailure | Evidence::Goodbye | Evidence::Slowness => Self::Failed,
             Evidence::Suspicion | Evidence::Drift => Self::Refused,
             Evidence::None => Self::Unclear,
         }

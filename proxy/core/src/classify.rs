@@ -121,6 +121,8 @@ pub enum Class {
     Answered,
     /// DNS, connect or TLS failed, or the connection broke before a request byte left.
     Unsent,
+    /// HTTP/2 says that nobody looked at it: its stream was refused, or it came after the connection's goodbye.
+    Unprocessed,
     /// Reset, truncation or garbage after request bytes left.
     Broken,
     /// No judged answer within the attempt's time.
@@ -159,9 +161,10 @@ pub enum Class {
 
 impl Class {
     /// Every class, for zero series at start.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Answered,
         Self::Unsent,
+        Self::Unprocessed,
         Self::Broken,
         Self::TimedOut,
         Self::GatewayDenied,
@@ -187,6 +190,7 @@ impl Class {
         match self {
             Self::Answered => "answered",
             Self::Unsent => "transport_unsent",
+            Self::Unprocessed => "unprocessed",
             Self::Broken => "transport_ambiguous",
             Self::TimedOut => "timed_out",
             Self::GatewayDenied => "gateway_denied",
@@ -218,6 +222,7 @@ impl Class {
             | Self::GatewayFailed
             | Self::IntegrationFailed
             | Self::LambdaFailed => Evidence::Failure,
+            Self::Unprocessed => Evidence::Goodbye,
             Self::AppFailed => Evidence::AppFailure,
             Self::Slow => Evidence::Slowness,
             Self::GatewayDenied | Self::Garbled => Evidence::Suspicion,
@@ -238,7 +243,7 @@ impl Class {
         match self {
             Self::Answered | Self::ClientFault | Self::Overtaken | Self::Slow | Self::Moved => Repeat::Never,
             Self::SignatureRefused => Repeat::Resigned,
-            Self::Unsent | Self::GatewayFailed => Repeat::Any,
+            Self::Unsent | Self::Unprocessed | Self::GatewayFailed => Repeat::Any,
             Self::GatewayDenied | Self::Throttled | Self::QuotaExceeded | Self::RouteMissing => {
                 Repeat::AnyOnce
             }
@@ -262,6 +267,9 @@ pub enum Evidence {
     Failure,
     /// The application behind it failed.
     AppFailure,
+    /// It took no request on this connection or at this moment: whoever restarts or is full says so, and only one that
+    /// says it again and again, to requests that knew of it, is out of order.
+    Goodbye,
     /// It keeps its answer back; only many in a row mean something.
     Slowness,
     /// It may be the upstream's fault or this client's: to be verified before anything follows.

@@ -350,7 +350,8 @@ impl Exchange {
         };
         let failures = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         let anew = self.signed_anew(pool, number, class);
-        let at_once = (class == Class::Unsent && others) || anew.is_some();
+        let moves = matches!(class, Class::Unsent | Class::Unprocessed) && others;
+        let at_once = moves || anew.is_some();
         let not_before = if at_once { now } else { now + policy.backoff.wait(failures, rng) };
         let facts = RetryFacts {
             class,
@@ -366,7 +367,9 @@ impl Exchange {
         };
         let left_freely = |last: &AttemptRecord| pool.is_left_freely(last.upstream, last.started);
         let paid = self.is_paid(number);
-        let free = !paid && (class == Class::Unsent || self.attempts.get(number).is_some_and(left_freely));
+        // To ask those again that took nothing is a retry like any other.
+        let took_nothing = class == Class::Unsent || (class == Class::Unprocessed && others);
+        let free = !paid && (took_nothing || self.attempts.get(number).is_some_and(left_freely));
         let covered = |pool: &mut Pool| free || paid || pool.budget().withdraw(now);
         // Whom an operator has drained is not asked once more either.
         let nobody = !others && !pool.has_anybody(self.inside(pool), self.terms.page);

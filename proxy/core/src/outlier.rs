@@ -12,7 +12,7 @@ use std::time::Duration;
 /// When an upstream is ejected, for how long, and what brings it back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PassiveHealth {
-    /// Transport or gateway failures in a row that eject. Peers tune 5 to 7 for large pools; 3 reacts within
+    /// Transport or gateway failures in a row that eject, and goodbyes in a row that leave no request looked at. Peers tune 5 to 7 for large pools; 3 reacts within
     /// one round trip at hospital volumes and is safe because a denial is verified first.
     pub consecutive_failures: NonZeroU32,
     /// Failures of any kind in a row, the application's 500 and 503 among them, that eject.
@@ -177,6 +177,9 @@ const BUCKETS: usize = 10;
 pub struct Outlier {
     failures_in_a_row: u32,
     any_failures_in_a_row: u32,
+    goodbyes_in_a_row: u32,
+    /// The last of them.
+    goodbye: Timestamp,
     buckets: [Bucket; BUCKETS],
 }
 
@@ -205,6 +208,7 @@ impl Outlier {
     pub fn success(&mut self, policy: &PassiveHealth, now: Timestamp) {
         self.failures_in_a_row = 0;
         self.any_failures_in_a_row = 0;
+        self.goodbyes_in_a_row = 0;
         self.bucket(policy, now).successes += 1;
     }
 
@@ -221,6 +225,23 @@ impl Outlier {
         self.any_failures_in_a_row += 1;
         self.bucket(policy, now).failures += 1;
         self.verdict(policy, now)
+    }
+
+    /// Books that an attempt which began at `since` was not looked at; says whether it is one too many. One goodbye
+    /// ends all that is out on its connection, so only an attempt that began after the last one counts; and no rate
+    /// does, because whoever restarts in order is healthy.
+    pub fn goodbye(
+        &mut self,
+        policy: &PassiveHealth,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Option<EjectReason> {
+        if self.goodbyes_in_a_row == 0 || since >= self.goodbye {
+            self.goodbyes_in_a_row += 1;
+            self.goodbye = now;
+        }
+        let too_many = self.goodbyes_in_a_row >= policy.consecutive_failures.get();
+        too_many.then_some(EjectReason::ConsecutiveFailures)
     }
 
     /// Books an answer that was kept back; says whether it is one too many. It counts in no rate: whoever loses a
@@ -326,6 +347,18 @@ mod tests {
             assert_eq!(record.app_failure(&POLICY(), at(i)), None);
         }
         assert_eq!(record.app_failure(&POLICY(), at(5)), Some(EjectReason::ConsecutiveAppFailures));
+    }
+
+    #[test]
+    fn a_goodbye_ends_many_attempts_and_counts_once_and_only_three_in_a_row_eject() {
+        let mut record = Outlier::default();
+        (0..64).for_each(|sent| assert_eq!(record.goodbye(&POLICY(), at(sent), at(100)), None));
+        assert_eq!(record.goodbye(&POLICY(), at(100), at(101)), None, "the next connection");
+        record.success(&POLICY(), at(102));
+        assert_eq!(record.goodbye(&POLICY(), at(103), at(104)), None);
+        assert_eq!(record.failure(&POLICY(), at(105)), None, "a goodbye is no failure");
+        assert_eq!(record.goodbye(&POLICY(), at(105), at(106)), None);
+        assert_eq!(record.goodbye(&POLICY(), at(106), at(107)), Some(EjectReason::ConsecutiveFailures));
     }
 
     #[test]

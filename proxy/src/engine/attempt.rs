@@ -128,7 +128,7 @@ async fn streamed(
 const fn body_is_gone(failure: Failure) -> Ended {
     match failure {
         Failure::Unsent | Failure::Broken => Ended::Failed(Failure::Broken),
-        Failure::TimedOut => Ended::Failed(Failure::TimedOut),
+        Failure::Unprocessed | Failure::TimedOut => Ended::Failed(failure),
     }
 }
 
@@ -213,7 +213,7 @@ async fn early_answer(way: Way<'_>, mut connection: Connection, failure: Failure
     connection.spent = true;
     match timeout(EARLY_ANSWER, receive(way, connection)).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Failure::Unsent)) => Err(Failure::Unsent),
+        Ok(Err(Failure::Unprocessed)) => Err(Failure::Unprocessed),
         Ok(Err(_)) | Err(_) => Err(failure),
     }
 }

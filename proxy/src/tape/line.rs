@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 const SAFETIES: [Safety; 4] = [Safety::Safe, Safety::Idempotent, Safety::Conditional, Safety::Unsafe];
-const FAILURES: [Failure; 3] = [Failure::Unsent, Failure::Broken, Failure::TimedOut];
+const FAILURES: [Failure; 4] = [Failure::Unsent, Failure::Unprocessed, Failure::Broken, Failure::TimedOut];
 const ERROR_TYPES: [GatewayErrorType; 7] = [
     GatewayErrorType::Forbidden,
     GatewayErrorType::MissingAuthenticationToken,

@@ -40,7 +40,7 @@ pub(super) async fn serve(mut io: Io, shared: Arc<Shared>, connection: usize) ->
                 io.reset_on_close();
                 return Ok(());
             }
-            Behaviour::ResetBefore | Behaviour::Refuse => {
+            Behaviour::ResetBefore | Behaviour::Refuse | Behaviour::Goodbye => {
                 io.reset_on_close();
                 return Ok(());
             }

@@ -60,6 +60,10 @@ async fn answer(
             switch.junk();
             whole
         }
+        Behaviour::Goodbye => {
+            switch.say_goodbye();
+            whole
+        }
         Behaviour::ResetInside => Half::ThenReset,
         Behaviour::Truncate | Behaviour::TruncateChunked => Half::ThenEnd,
     };

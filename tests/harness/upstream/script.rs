@@ -31,6 +31,9 @@ pub enum Behaviour {
     Leave,
     /// HTTP/2: the stream is refused, which says that nobody looked at it (HTTP/1.1: like [`Self::ResetBefore`]).
     Refuse,
+    /// HTTP/2: the connection says goodbye, that it has looked at no request, and ends (HTTP/1.1: like
+    /// [`Self::ResetBefore`]).
+    Goodbye,
     /// The answer comes when this much of the body has been read, and then a reset (HTTP/1.1 only).
     Early(usize),
 }

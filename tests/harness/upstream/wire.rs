@@ -73,9 +73,13 @@ impl AsyncWrite for Io {
 /// What no HTTP reader can take for an answer.
 pub(super) const GARBAGE: &[u8] = b"\x00\x13\x37 this is not HTTP at all \xff\xfe\r\n\r\n\x00\x00\x00";
 
+/// HTTP/2's GOAWAY on stream 0: 8 bytes, the last stream that was looked at (none), NO_ERROR (RFC 9113 section 6.8).
+const GOODBYE: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 const WHOLE: u8 = 0;
 const RESET: u8 = 1;
 const JUNK: u8 = 2;
+const LEAVE: u8 = 3;
 
 /// The switch of a [`Breakable`] connection.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +94,11 @@ impl Switch {
     /// The next write sends [`GARBAGE`] instead, and ends the connection.
     pub(super) fn junk(&self) {
         self.0.store(JUNK, Ordering::Release);
+    }
+
+    /// The next write sends HTTP/2's goodbye instead, and ends the connection.
+    pub(super) fn say_goodbye(&self) {
+        self.0.store(LEAVE, Ordering::Release);
     }
 }
 
@@ -118,7 +127,7 @@ impl AsyncWrite for Breakable {
                 this.io.reset_on_close();
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            _ => match Pin::new(&mut this.io).poll_write(cx, GARBAGE) {
+            last => match Pin::new(&mut this.io).poll_write(cx, last_words(last)) {
                 Poll::Ready(Ok(_)) => {
                     // Under TLS the bytes lie in a buffer until they are flushed.
                     let _ = Pin::new(&mut this.io).poll_flush(cx);
@@ -136,4 +145,8 @@ impl AsyncWrite for Breakable {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
+}
+
+const fn last_words(switch: u8) -> &'static [u8] {
+    if switch == LEAVE { GOODBYE } else { GARBAGE }
 }

@@ -11,6 +11,8 @@ use crate::verdict::Refusal;
 pub enum Failure {
     /// DNS, connect or TLS failed, or the connection broke before a request byte left.
     Unsent,
+    /// The upstream says that it did not look at the request (RFC 9113 sections 6.8 and 8.7), so anybody may.
+    Unprocessed,
     /// Reset, truncation or garbage after request bytes left.
     Broken,
     /// No answer within the attempt's time.
@@ -21,6 +23,7 @@ impl Failure {
     pub(super) const fn class(self) -> Class {
         match self {
             Self::Unsent => Class::Unsent,
+            Self::Unprocessed => Class::Unprocessed,
             Self::Broken => Class::Broken,
             Self::TimedOut => Class::TimedOut,
         }
@@ -28,7 +31,7 @@ impl Failure {
 
     pub(super) const fn refusal(self) -> Refusal {
         match self {
-            Self::Unsent => Refusal::Unreachable,
+            Self::Unsent | Self::Unprocessed => Refusal::Unreachable,
             Self::Broken => Refusal::BadAnswer,
             Self::TimedOut => Refusal::TimedOut,
         }

@@ -22,6 +22,7 @@ enum Came {
 }
 
 const UNSENT: Came = Came::Fails(Failure::Unsent);
+const UNPROCESSED: Came = Came::Fails(Failure::Unprocessed);
 const BROKEN: Came = Came::Fails(Failure::Broken);
 const TIMED_OUT: Came = Came::Fails(Failure::TimedOut);
 const OK: Came = answers(200, BodyFacts::Json);

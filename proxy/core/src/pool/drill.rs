@@ -227,7 +227,8 @@ impl Pool {
     /// What an attempt at this upstream taught, a fault of the drill's own making or not.
     pub(super) fn drill_sees(&mut self, upstream: UpstreamKey, drilled: bool, evidence: Evidence) {
         let Some(drill) = self.drill.as_mut().filter(|drill| drill.plan.upstream == upstream) else { return };
-        let failed = !matches!(evidence, Evidence::Success | Evidence::Drift | Evidence::None);
+        let failed =
+            !matches!(evidence, Evidence::Success | Evidence::Goodbye | Evidence::Drift | Evidence::None);
         drill.failed_itself |= failed && !drilled;
     }
 

@@ -80,6 +80,7 @@ impl Pool {
             Evidence::Success => self.on_success(place, now, rng),
             Evidence::Failure => self.on_failure(place, false, now, rng),
             Evidence::AppFailure => self.on_failure(place, true, now, rng),
+            Evidence::Goodbye => self.on_goodbye(choice, now, rng),
             Evidence::Slowness => self.on_slowness(place, now, rng),
             Evidence::Suspicion => self.on_suspicion(place, outcome.client, now, rng),
             // Without a check nothing tells a lost deployment from a client's wrong path.
@@ -190,6 +191,20 @@ impl Pool {
             Health::Degraded { successes, .. } | Health::Ejected { successes, .. } => *successes = 0,
             Health::Probing { .. } => self.eject(upstream, EjectReason::ProbeFailed, now, rng),
             Health::Draining { .. } => {}
+        }
+    }
+
+    /// It took no request. A probed one that does it as often as a healthy one may has failed its probe.
+    fn on_goodbye(&mut self, choice: Choice, now: Timestamp, rng: &mut Rng) {
+        let held = &mut self.upstreams[choice.place];
+        let Some(reason) = held.outlier.goodbye(&self.spec.passive_health, choice.since.unwrap_or(now), now)
+        else {
+            return;
+        };
+        match held.health {
+            Health::Healthy => self.eject(choice.place, reason, now, rng),
+            Health::Probing { .. } => self.eject(choice.place, EjectReason::ProbeFailed, now, rng),
+            Health::Degraded { .. } | Health::Ejected { .. } | Health::Draining { .. } => {}
         }
     }
 

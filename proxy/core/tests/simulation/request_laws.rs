@@ -256,8 +256,12 @@ impl<'a> RequestLaws<'a> {
         open.outs.retain(|out| out.number != number);
         let is_out = !pool.in_panic() && !pool.upstreams()[asked].health().in_rotation();
         let was_put_out = !pool.in_panic() && self.ejected_at[asked].is_some_and(|at| at >= asked_at);
-        let is_free = class == Class::Unsent || is_out || was_put_out;
-        open.sent |= class != Class::Unsent;
+        let took_nothing = [Class::Unsent, Class::Unprocessed].contains(&class);
+        let asks_another = (0..pool.upstreams().len())
+            .any(|index| !open.tried.contains(&index) && !pool.upstreams()[index].health().is_draining());
+        let moves = class == Class::Unprocessed && asks_another;
+        let is_free = class == Class::Unsent || moves || is_out || was_put_out;
+        open.sent |= !took_nothing;
         open.ambiguous |= AMBIGUOUS.contains(&class);
         if AMBIGUOUS.contains(&class) {
             open.carried_out.get_or_insert(asked);

@@ -237,7 +237,11 @@ static UPSTREAM_TLS: [Key; 2] = [
 ];
 
 static PASSIVE_HEALTH: [Key; 12] = [
-    live("consecutive_failures", count(3, 1, 1000), "Failures of transport or gateway in a row that eject."),
+    live(
+        "consecutive_failures",
+        count(3, 1, 1000),
+        "Failures of transport or gateway in a row that eject; also goodbyes (HTTP/2).",
+    ),
     live("consecutive_app_failures", count(5, 1, 1000), "Failures of any kind in a row that eject."),
     live(
         "success_rate_min",

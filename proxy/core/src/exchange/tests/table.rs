@@ -37,6 +37,17 @@ fn next(came: Came, safety: Safety, attempts_max: u8) -> Next {
     }
 }
 
+impl Desk {
+    /// One read that is served; by whom.
+    fn serve_one(&mut self) -> UpstreamKey {
+        let mut exchange = self.open(Safety::Safe);
+        let upstream = self.choose(&mut exchange).upstream;
+        let _ = self.judge(&mut exchange, OK);
+        let _ = self.close(exchange);
+        upstream
+    }
+}
+
 fn counts(came: Came) -> bool {
     let mut desk = Desk::new(spec(3));
     for _ in 0..60 {
@@ -67,6 +78,50 @@ fn check(came: Came, [safe, idempotent, unsafe_]: [Next; 3], last: Next, against
 #[test]
 fn what_was_never_sent_moves_freely_and_counts() {
     check(UNSENT, [MovesFree, MovesFree, MovesFree], Refuses(Refusal::Unreachable), true);
+}
+
+#[test]
+fn what_nobody_looked_at_moves_freely_and_only_goodbyes_without_end_count() {
+    check(UNPROCESSED, [MovesFree, MovesFree, MovesFree], Refuses(Refusal::Unreachable), true);
+    let mut desk = Desk::new(spec(2));
+    for _ in 0..100 {
+        let mut exchanges: Vec<_> = (0..8).map(|_| desk.open(Safety::Unsafe)).collect();
+        for exchange in &mut exchanges {
+            desk.choose(exchange);
+        }
+        desk.now = desk.now + Duration::from_millis(1);
+        for mut exchange in exchanges {
+            let at = exchange.attempts().upstreams()[0];
+            let came = if at == key(0) { UNPROCESSED } else { OK };
+            if let Verdict::Retry { not_before } = desk.judge(&mut exchange, came) {
+                assert_eq!(not_before, desk.now, "at once");
+                assert_eq!(desk.choose(&mut exchange).upstream, key(1));
+                assert_eq!(desk.judge(&mut exchange, OK), Verdict::Forward);
+            }
+            let _ = desk.close(exchange);
+        }
+        // Its connections are new ones now, and serve.
+        while desk.serve_one() != key(0) {}
+    }
+    assert_eq!(desk.pool.healthy(), 2, "one that restarts in order is healthy");
+}
+
+#[test]
+fn those_that_take_nothing_are_asked_again_within_attempts_and_budget() {
+    let mut desk = Desk::new(spec(1));
+    let mut exchange = desk.open(Safety::Unsafe);
+    desk.choose(&mut exchange);
+    let balance = desk.pool.budget_balance();
+    for attempts in 1..3 {
+        let Verdict::Retry { not_before } = desk.judge(&mut exchange, UNPROCESSED) else {
+            panic!("no retry")
+        };
+        desk.now = not_before;
+        desk.choose(&mut exchange);
+        assert!(balance - desk.pool.budget_balance() > f64::from(attempts) - 0.5, "the budget pays");
+    }
+    assert_eq!(desk.judge(&mut exchange, UNPROCESSED), Verdict::Refuse(Refusal::Unreachable));
+    assert_eq!(desk.close(exchange).denial, Some(Denial::Attempts));
 }
 
 #[test]
