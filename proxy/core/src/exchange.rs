@@ -358,7 +358,7 @@ impl Exchange {
             safety: self.safety_now(pool),
             replayable: self.terms.replayable,
             attempts: self.attempts.len(),
-            ambiguous: self.carried_out.is_some(),
+            ambiguous: self.carried_out.is_some() && pool.spec().keeps(Rule::CapUnsure),
             moved_once: self.moved_once,
             others,
             resigns: anew.is_some(),

@@ -20,6 +20,8 @@ mod lateness;
 mod order_laws;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/reach.rs"]
+mod reach;
 #[path = "simulation/reloads.rs"]
 mod reloads;
 #[path = "simulation/request_laws.rs"]

@@ -80,7 +80,7 @@ impl Pool {
     ) {
         let held = &mut self.upstreams[upstream];
         let is_settled = held.health == Health::Healthy || held.health.is_draining();
-        let sees = held.cause.is_seen_by_checks();
+        let sees = held.cause.is_seen_by_checks() || !self.spec.keeps(Rule::ExcuseWhatIsSeen);
         // What the application did to clients no check excuses. But one that met a failure as well, and passes now,
         // has news of it: a request may find out.
         let has_news = failed_before && held.cause != EjectReason::Operator;

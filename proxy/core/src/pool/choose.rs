@@ -328,7 +328,7 @@ impl Pool {
         about: &mut Circumstances<'_>,
         eligible: impl Fn(usize, &Upstream) -> bool + Copy,
     ) -> Option<usize> {
-        if self.levels.len() < 2 {
+        if self.levels.len() < 2 || !self.spec.keeps(Rule::StandbyWaits) {
             return self.pick_any(about, eligible);
         }
         let level = self.level(about, eligible)?;

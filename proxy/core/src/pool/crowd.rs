@@ -10,7 +10,7 @@
 //! and so does the simulation; `pool/tests/crowd.rs` compares the choices.
 
 use super::choose::Wish;
-use super::{Choice, Pool, Tier};
+use super::{Choice, Pool, Rule, Tier};
 use crate::balance::{Candidate, Circumstances, Members};
 use crate::time::Timestamp;
 use crate::upstream::{Health, Upstream};
@@ -116,7 +116,7 @@ impl Pool {
     /// Writes down who may be asked now, and says until when that holds; none where that is not so simple.
     fn judge_all(&self, members: &mut Members, now: Timestamp) -> Option<Timestamp> {
         members.clear();
-        if self.panic {
+        if self.panic || !self.spec.keeps(Rule::StandbyWaits) {
             return None;
         }
         let is_due = |held: &Upstream| match held.health {

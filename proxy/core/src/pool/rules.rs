@@ -42,11 +42,19 @@ pub enum Rule {
     LeaveAtOnce,
     /// A read does not wait for one upstream until its time is up.
     LastCall,
+    /// A higher priority number is asked only in the measure that lower ones cannot carry the request.
+    StandbyWaits,
+    /// A client reads where it wrote.
+    ReadOwnWrites,
+    /// A check excuses only what it can see.
+    ExcuseWhatIsSeen,
+    /// An unsure write has a limit of attempts of its own.
+    CapUnsure,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::OthersFirst,
         Self::OneProbe,
         Self::EjectionJitter,
@@ -65,5 +73,9 @@ impl Rule {
         Self::SpareDrained,
         Self::LeaveAtOnce,
         Self::LastCall,
+        Self::StandbyWaits,
+        Self::ReadOwnWrites,
+        Self::ExcuseWhatIsSeen,
+        Self::CapUnsure,
     ];
 }

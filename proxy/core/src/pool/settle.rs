@@ -97,6 +97,7 @@ impl Pool {
             outcome.class == Class::Answered || outcome.class.repeat() == Repeat::SafeOrIdempotent;
         if outcome.wrote
             && may_stand
+            && self.spec.keeps(Rule::ReadOwnWrites)
             && let Some(domain) = store
         {
             self.affinity.wrote(outcome.client, domain, now);

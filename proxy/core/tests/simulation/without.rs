@@ -9,6 +9,7 @@ use aorta_core::simulate::run;
 use aorta_core::simulate::scenario::{Scenario, Sky, Spell};
 use aorta_core::simulate::weather::Weather;
 use aorta_core::slow_start::SlowStart;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,10 @@ const fn harm(rule: Rule) -> Harm {
         Rule::HedgeBudget => Harm::Law("in their budget"),
         Rule::SpareDrained => Harm::Law("a drained upstream was asked"),
         Rule::LeaveAtOnce => Harm::Law("wait for an ejected upstream"),
+        Rule::StandbyWaits => Harm::Law("a standby was asked"),
+        Rule::ReadOwnWrites => Harm::Law("a client reads where it did not write"),
+        Rule::ExcuseWhatIsSeen => Harm::Law("a check ended the wait"),
+        Rule::CapUnsure => Harm::Law("too many attempts at an unsure write"),
         Rule::LastCall => Harm::Outage(who_is_in_a_hurry_waits_in_vain),
         Rule::LeaveFreely => Harm::Law("although it could have been tried again"),
     }
@@ -94,6 +99,26 @@ fn without_slow_start_a_region_that_returns_gets_all_of_its_share_at_once() {
     measured(a_region_returns_all_at_once, |pool| pool.slow_start = SlowStart { span: Duration::ZERO });
 }
 
+#[test]
+fn without_latency_outliers_a_slow_region_keeps_its_share() {
+    measured(a_slow_region_is_asked_as_ever, |pool| pool.passive_health.latency_factor = 0);
+}
+
+#[test]
+fn without_a_run_of_its_own_failures_a_failing_application_is_asked_for_longer() {
+    measured(a_failing_application_costs_many_attempts, |pool| {
+        pool.passive_health.consecutive_app_failures = NonZeroU32::MAX;
+        pool.passive_health.success_rate_requests = NonZeroU32::MAX;
+    });
+}
+
+#[test]
+fn without_a_success_rate_a_region_that_fails_now_and_then_stays() {
+    measured(a_half_dead_region_is_asked_as_ever, |pool| {
+        pool.passive_health.success_rate_requests = NonZeroU32::MAX;
+    });
+}
+
 /// The harm is there with the change, and not without it.
 fn measured(harm: fn(&Scenario) -> bool, change: impl Fn(&mut PoolSpec)) {
     let skies = vec![dark(FLEET, 20, 45), Sky::default()];
@@ -141,4 +166,25 @@ fn who_is_in_a_hurry_waits_in_vain(scenario: &Scenario) -> bool {
     let calm = Scenario { skies: vec![Sky::default(), Sky::default()], ..scenario.clone() };
     let lost = |scenario: &Scenario| run(scenario, 1, &mut |_| {}).lost;
     lost(&scenario) > lost(&calm) * 2
+}
+
+fn a_slow_region_is_asked_as_ever(scenario: &Scenario) -> bool {
+    asked_late(&under(scenario, Weather::Slow, 1)) > 0.5
+}
+
+fn a_failing_application_costs_many_attempts(scenario: &Scenario) -> bool {
+    asked_late(&under(scenario, Weather::AppError, 1)) > 0.3
+}
+
+fn a_half_dead_region_is_asked_as_ever(scenario: &Scenario) -> bool {
+    let scenario = under(scenario, Weather::AppError, 1);
+    // No run of failures is long enough, as where few requests come.
+    let mut scenario = with(scenario, |pool| pool.passive_health.consecutive_app_failures = NonZeroU32::MAX);
+    scenario.skies[0].spells[0].share = Ratio::percent(70);
+    asked_late(&scenario) > 0.5
+}
+
+/// The most that the sick region gets once it is known, over its fair share.
+fn asked_late(scenario: &Scenario) -> f64 {
+    run(scenario, 1, &mut |_| {}).timeline.overload(0, 0.5, second(40), second(50))
 }
