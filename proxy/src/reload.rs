@@ -225,6 +225,15 @@ async fn bring_into_force(proxy: &Arc<Proxy>, config: Config) {
     proxy.conditions.replace(&config.listeners);
     proxy.metrics.certificates(&config.listeners);
     let known = known_names(&old, &config).await;
+    let new = swap(proxy, &old, config, &known);
+    proxy.quotas.keep_only(|name| new.routes.routes().iter().any(|route| route.name == name));
+    proxy.generations.send_replace(new.loaded.generation);
+    let proxy = Arc::clone(proxy);
+    tokio::task::spawn_blocking(move || proxy.metrics.sweep(&proxy.snapshot));
+}
+
+fn swap(proxy: &Arc<Proxy>, old: &Snapshot, config: Config, known: &[Named]) -> Arc<Snapshot> {
+    let _still = proxy.metrics.still();
     let (new, told) = old.succeed(config, &proxy.metrics, clock::now(), proxy.next_id());
     for upstream in new.upstreams().filter(|upstream| upstream.site.addresses().is_empty()) {
         let name = (upstream.config.host.as_str(), upstream.config.port);
@@ -235,9 +244,8 @@ async fn bring_into_force(proxy: &Arc<Proxy>, config: Config) {
     let new = Arc::new(new);
     proxy.snapshot.store(Arc::clone(&new));
     told.iter().for_each(|(pool, events)| proxy.tell(pool, events));
-    proxy.metrics.gone(&old, &new);
-    proxy.quotas.keep_only(|name| new.routes.routes().iter().any(|route| route.name == name));
-    proxy.generations.send_replace(new.loaded.generation);
+    proxy.metrics.replaced(old);
+    new
 }
 
 type Named = ((String, u16), Vec<std::net::SocketAddr>);

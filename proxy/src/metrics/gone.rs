@@ -3,6 +3,8 @@
 
 use super::{Metrics, PoolSeries, RouteSeries, UpstreamSeries};
 use crate::snapshot::Snapshot;
+use arc_swap::ArcSwap;
+use parking_lot::MutexGuard;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -76,8 +78,15 @@ impl<'a> Thing<'a> {
 }
 
 impl Metrics {
-    /// A configuration took the place of another one.
-    pub fn gone(&self, old: &Snapshot, new: &Snapshot) {
+    /// Metrics stand still while this is held. Whoever makes the series of a configuration holds it until that is in
+    /// force: what comes back under an old name would lose the series it has just got.
+    pub fn still(&self) -> MutexGuard<'_, ()> {
+        self.scraping.lock()
+    }
+
+    /// Another configuration took the place of this one: what it took away goes with the next look at the metrics, or
+    /// [`Self::sweep`].
+    pub fn replaced(&self, old: &Snapshot) {
         let routes = old.routes.routes().iter().zip(&old.route_series);
         let routes = routes.map(|(route, series)| Gone::Route(route.name.clone(), Arc::downgrade(series)));
         let pools =
@@ -90,8 +99,13 @@ impl Metrics {
             })
         });
         self.gone.lock().extend(routes.chain(pools).chain(upstreams));
-        let _nobody_reads = self.scraping.lock();
-        self.forget(new);
+    }
+
+    /// Takes out the series of what is gone although nobody looks. A thousand upstreams have a hundred thousand of them,
+    /// so no reload waits for it.
+    pub fn sweep(&self, in_force: &ArcSwap<Snapshot>) {
+        let _still = self.still();
+        self.forget(&in_force.load());
     }
 
     /// Takes out the series of what is gone.

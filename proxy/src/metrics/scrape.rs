@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 /// When the encoder fails.
 pub fn expose(proxy: &Proxy) -> Result<Vec<u8>, prometheus::Error> {
     let metrics = &proxy.metrics;
-    let _alone = metrics.scraping.lock();
+    let _still = metrics.still();
     let snapshot = &*proxy.snapshot.load();
     metrics.forget(snapshot);
     for pool in &snapshot.pools {
