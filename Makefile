@@ -68,7 +68,9 @@ soak: ## Reload, replace and restart two proxies under load, and count every req
 	@.ci/setup build
 	@# A debug build: its checks of overflow and of the code's own claims stay on.
 	$(BUILD)
-	@exec $(TARGET)/debug/aorta-soak $(ARGS)
+	@$(TARGET)/debug/aorta-soak $(ARGS)
+	@# And a fleet in virtual time, as large as it is promised for.
+	AORTA_SIM_PROXIES=1000 $(CARGO) test --package aorta-core --test simulation fleet
 
 reproduce: ## Repeat the dissertation's experiments
 	@.ci/setup build
