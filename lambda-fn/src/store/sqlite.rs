@@ -8,7 +8,7 @@ mod records;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fhir::VersionId;
 use rusqlite::{
@@ -25,6 +25,8 @@ use crate::time::Timestamp;
 
 /// How long a write waits for another's. Well below the 10 s that the proxy gives an attempt.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two tries to change a file's mode while another process does it, which takes it a few milliseconds.
+const MODE_PAUSE: Duration = Duration::from_millis(5);
 /// Connections of one process: more readers than this gain nothing on a machine that also runs the writers.
 const CONNECTIONS_MAX: usize = 8;
 /// The layout of `schema.sql`; a file that says a higher one was written by a newer program.
@@ -60,6 +62,14 @@ impl Sqlite {
             writing: tokio::sync::Mutex::new(()),
         };
         let store = Self { pool: Arc::new(pool) };
+        let began = Instant::now();
+        // Whoever meets a process that changes the file's mode is refused at once, and not made to wait by the engine.
+        while let Err(busy) = store.run(change_mode).await {
+            if !matches!(busy, StoreError::Busy(_)) || began.elapsed() >= busy_timeout {
+                return Err(busy);
+            }
+            tokio::time::sleep(MODE_PAUSE).await;
+        }
         store.run(prepare).await?;
         Ok(store)
     }
@@ -103,13 +113,16 @@ fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError
     Ok(connection)
 }
 
-fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
-    // The mode stays in the file. Changing it needs the file alone, and a process that meets another doing so is refused
-    // at once rather than made to wait: hence the question first.
+/// The mode stays in the file. Changing it needs the file alone, hence the question first.
+fn change_mode(connection: &mut Connection) -> Result<(), StoreError> {
     let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     if mode != "wal" {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     }
+    Ok(())
+}
+
+fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > SCHEMA_VERSION {
