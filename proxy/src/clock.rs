@@ -28,6 +28,12 @@ pub fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The moment that is this far away.
+#[must_use]
+pub fn after(pause: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + pause
+}
+
 /// Waits for work until a moment, and says nothing when it is not done by then. The moment is asked for only where there
 /// is anything to wait for: what is done at once needs neither the clock nor a timer.
 pub async fn in_time<T>(

@@ -13,7 +13,6 @@ use crate::engine::{self, Call, Origin, Outgoing, Served};
 use crate::explain::{Booked, History, Told};
 use crate::intake::{self, Lost};
 use crate::interaction::Interaction;
-use crate::life::Life;
 use crate::links::{ClientSide, page};
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
@@ -79,7 +78,7 @@ pub struct Proxy {
     /// Wakes who keeps what outlives the process.
     pub news: Notify,
     /// Where the process stands between its start and its end.
-    pub life: Life,
+    pub life: crate::life::Life,
     ids: AtomicU64,
 }
 
@@ -113,7 +112,7 @@ impl Proxy {
             drills: Drills::of(&state),
             state,
             news: Notify::new(),
-            life: Life::default(),
+            life: crate::life::Life::default(),
             ids: AtomicU64::new(seed),
         }
     }

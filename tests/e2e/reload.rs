@@ -5,7 +5,7 @@ use harness::client::{Client, Reply, Target};
 use harness::eventually;
 use harness::metrics::get;
 use harness::program::find;
-use harness::setup::entry;
+use harness::setup::{Setup, entry};
 use harness::upstream::script::{Behaviour, Order};
 use harness::upstream::{Speech, Upstream};
 use nix::sys::signal::Signal;
@@ -165,11 +165,8 @@ async fn an_ejection_survives_a_reload_and_so_does_its_length() {
 
 #[tokio::test]
 async fn an_upstream_that_goes_finishes_what_is_in_flight_and_leaves_no_series() {
-    let world = World::with(Speech::Http1, |setup, _| {
-        let setup = setup.top(BY_HAND.0, BY_HAND.1);
-        setup.pool("timeouts", "{connect: 500ms, attempt: 20s, request: 20s}")
-    })
-    .await;
+    let long = |setup: Setup| setup.pool("timeouts", "{attempt: 20s, request: 20s}");
+    let world = World::with(Speech::Http1, |setup, _| long(setup).top(BY_HAND.0, BY_HAND.1)).await;
     world.virginia.obey(Order::before(Behaviour::Slow(Duration::from_millis(700))));
     let mut client = world.client();
     let read = tokio::spawn(async move { client.get("/Patient/1").await });

@@ -11,15 +11,18 @@ pub mod script;
 mod wire;
 
 use crate::authority::Authority;
+use crate::eventually::BOUND;
 use crate::port::Lease;
 use answer::served;
 use ledger::{Ledger, Seen};
 use script::{Answer, Behaviour, Door, Order};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, yield_now};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -242,7 +245,7 @@ impl Upstream {
     }
 
     fn accept(&self) {
-        let listener = TcpListener::bind(self.address()).expect("a leased port can be bound");
+        let listener = bind(self.address());
         listener.set_nonblocking(true).expect("a listener need not block");
         let shared = Arc::clone(&self.shared);
         let accepting = self.runtime.spawn(accept(listener, shared));
@@ -296,6 +299,18 @@ async fn serve(tcp: TcpStream, shared: Arc<Shared>, connection: usize) -> std::i
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process that another test starts in this very moment has a copy of the listener that tried the leased port, until
+/// its program begins.
+fn bind(address: SocketAddr) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < BOUND => yield_now(),
+            bound => return bound.expect("a leased port can be bound"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod orders;
 mod pace;
 mod page;
 mod passed;
+mod probe;
 mod reconfigure;
 mod rules;
 mod settle;

@@ -16,7 +16,7 @@ use aorta_core::classify::{AnswerFacts, BodyFacts};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How a delivery ended.
 pub(super) enum Delivery {
@@ -51,7 +51,7 @@ pub(super) async fn deliver(
     drop(answer);
     visit.sent += held.len() + more.iter().map(Bytes::len).sum::<usize>();
     let sending = session.send(head, held, more, rest.is_none());
-    if !matches!(clock::in_time(|| Instant::now() + pause_max, sending).await, Some(Ok(()))) {
+    if !matches!(clock::in_time(|| clock::after(pause_max), sending).await, Some(Ok(()))) {
         return Delivery::ClientGone;
     }
     match rest {

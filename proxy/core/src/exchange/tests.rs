@@ -2,6 +2,7 @@ mod domains;
 mod drilled;
 mod endings;
 mod hedging;
+mod last_call;
 mod leaving;
 mod limits;
 mod payment;

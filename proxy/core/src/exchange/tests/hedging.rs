@@ -9,14 +9,14 @@ use std::num::NonZeroU8;
 const P95: Duration = Duration::from_millis(250);
 
 /// A pool that hedges, of which nothing is known yet.
-fn hedging(upstreams: usize) -> Desk {
+pub(super) fn hedging(upstreams: usize) -> Desk {
     let mut spec = spec(upstreams);
     spec.hedge.enabled = true;
     Desk::new(spec)
 }
 
 impl Desk {
-    fn hedge(&mut self, exchange: &mut Exchange) -> Option<Attempt> {
+    pub(super) fn hedge(&mut self, exchange: &mut Exchange) -> Option<Attempt> {
         exchange.hedge(&mut self.pool, self.now, &mut self.rng).ok()
     }
 
@@ -29,11 +29,11 @@ impl Desk {
         (exchange, first, second)
     }
 
-    fn end(&mut self, straggler: Straggler, came: Ended<'_>) -> Late {
+    pub(super) fn end(&mut self, straggler: Straggler, came: Ended<'_>) -> Late {
         straggler.end(came, &mut self.pool, self.now, &mut self.rng)
     }
 
-    fn states(&self) -> Vec<&'static str> {
+    pub(super) fn states(&self) -> Vec<&'static str> {
         self.pool.upstreams().iter().map(|held| held.health().name()).collect()
     }
 }
@@ -340,79 +340,4 @@ fn a_client_that_leaves_a_race_or_is_refused_in_one_leaves_nothing_behind() {
     let _ = desk.judge_of(&mut exchange, 1, OK);
     let _ = desk.close(exchange);
     assert!(desk.at_rest(), "a straggler that nobody took is ended with its exchange");
-}
-
-/// A read whose client waits this long, in a pool that does not hedge.
-fn hurried(desk: &mut Desk, left: Duration) -> (Exchange, Attempt) {
-    let deadline = desk.now + left;
-    let mut exchange = desk.open_with(Safety::Safe, |terms| terms.deadline = Some(deadline));
-    let first = desk.choose(&mut exchange);
-    (exchange, first)
-}
-
-#[test]
-fn a_read_whose_time_out_would_come_too_late_asks_another_after_half_of_its_time() {
-    for (left, half) in [
-        (Some(4_000), Some(2_000)),
-        (Some(15_000), Some(7_500)),
-        (Some(400), Some(250)), // What an answer may take while nothing is known.
-        (Some(250), None),
-        (Some(20_000), None),
-        (None, None),
-    ] {
-        let mut desk = Desk::new(spec(2));
-        let left = Duration::from_millis(left.unwrap_or(60_000));
-        let (mut exchange, first) = hurried(&mut desk, left);
-        assert_eq!(first.hedge_at, half.map(|half| desk.now + Duration::from_millis(half)), "{left:?}");
-        let Some(at) = first.hedge_at else { continue };
-        desk.now = at;
-        assert_ne!(desk.hedge(&mut exchange).unwrap().upstream, first.upstream);
-        assert_eq!(desk.judge_of(&mut exchange, 2, OK), Verdict::Forward);
-        let _ = desk.end(exchange.take_straggler().unwrap(), Ended::Nothing);
-        let receipt = desk.close(exchange);
-        assert!(receipt.attempts.iter().nth(1).is_some_and(|second| second.paid && second.hedge));
-        assert!(desk.at_rest());
-    }
-}
-
-#[test]
-fn a_region_that_is_silent_for_clients_in_a_hurry_is_ejected() {
-    let mut desk = Desk::new(spec(2));
-    while desk.pool.healthy() == 2 {
-        let (mut exchange, first) = hurried(&mut desk, Duration::from_secs(4));
-        if first.upstream == key(0) {
-            desk.now = first.hedge_at.unwrap();
-            desk.hedge(&mut exchange).unwrap();
-        }
-        let number = exchange.attempts().len();
-        assert_eq!(desk.judge_of(&mut exchange, number, OK), Verdict::Forward);
-        if let Some(straggler) = exchange.take_straggler() {
-            let _ = desk.end(straggler, Ended::Nothing);
-        }
-        let _ = desk.close(exchange);
-    }
-    assert_eq!(desk.states(), ["ejected", "healthy"]);
-}
-
-#[test]
-fn a_last_call_is_paid_by_the_hedges_or_else_by_the_retries_or_not_made() {
-    let left = Duration::from_secs(4);
-    let mut desk = hedging(2);
-    while desk.pool.hedge_budget().withdraw(desk.now) {}
-    let (mut exchange, first) = hurried(&mut desk, left);
-    let half = desk.now + left / 2;
-    desk.now = first.hedge_at.unwrap();
-    let asked = exchange.hedge(&mut desk.pool, desk.now, &mut desk.rng);
-    assert_eq!(asked.unwrap_err(), Some(half), "no hedge is left, but there will be time");
-    desk.now = half;
-    assert!(desk.hedge(&mut exchange).is_some());
-    let _ = desk.close(exchange);
-    desk.spend_the_budget();
-    let (mut exchange, _) = hurried(&mut desk, left);
-    // What flows in during those two seconds is spent by others.
-    desk.now = desk.now + left / 2;
-    desk.spend_the_budget();
-    let asked = exchange.hedge(&mut desk.pool, desk.now, &mut desk.rng);
-    assert_eq!(asked.unwrap_err(), None);
-    let _ = desk.close(exchange);
 }
